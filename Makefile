@@ -1,0 +1,49 @@
+# Everything a contributor types. Each target does its own set-up; `make` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+CODE := $(wildcard gateway operator tests bench)
+
+.PHONY: help setup setup-runtime check test run bench fmt lock changelog clean
+
+help: ## list the targets
+	@echo "make …"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv with the pinned packages and the project (done by the others as needed)
+	@scripts/setup dev
+
+setup-runtime:
+	@scripts/setup runtime
+
+check: setup ## format, lint, types, imports, sizes, spelling
+	@echo "check: ruff format"; $(PY) -m ruff format --check --quiet $(CODE) || { $(PY) -m ruff format --diff --quiet $(CODE); exit 1; }
+	@echo "check: ruff check"; $(PY) -m ruff check --quiet $(CODE)
+	@echo "check: pyright"; $(PY) -m pyright --warnings
+	@echo "check: lint-imports"; .venv/bin/lint-imports
+	@echo "check: layout and sizes"; $(PY) -m pytest -q -p no:randomly tests/layout
+	@echo "check: codespell"; git ls-files -z | xargs -0 .venv/bin/codespell
+
+test: check ## everything that must pass before a commit: check and all tests
+	@echo "test: pytest"; $(PY) -m pytest -rs
+
+run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
+	@exec .venv/bin/sluicegate serve --manifests examples/quickstart --allow-anonymous
+
+bench: setup ## measure the gateway against its peers (takes minutes)
+	@$(PY) -m bench $(ARGS)
+
+fmt: setup ## rewrite the code as `make check` wants it
+	@$(PY) -m ruff check --fix --quiet $(CODE); $(PY) -m ruff format --quiet $(CODE)
+
+lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
+	@scripts/lock $(if $(UPGRADE),--upgrade)
+
+changelog: setup ## gather changes/ into CHANGELOG.md (VERSION=x.y.z)
+	@$(PY) -m towncrier build --yes $(if $(VERSION),--version $(VERSION))
+
+clean: ## remove .venv and every cache
+	@rm -rf .venv .venv-lock .venv.flock .cache dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
