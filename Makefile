@@ -5,8 +5,9 @@ MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench)
+CHECKS := format lint types imports layout spelling
 
-.PHONY: help setup setup-runtime check test run bench fmt lock changelog clean
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) test run bench fmt lock changelog clean
 
 help: ## list the targets
 	@echo "make …"
@@ -18,16 +19,30 @@ setup: ## make .venv with the pinned packages and the project (done by the other
 setup-runtime:
 	@scripts/setup runtime
 
-check: setup ## format, lint, types, imports, sizes, spelling
-	@echo "check: ruff format"; $(PY) -m ruff format --check --quiet $(CODE) || { $(PY) -m ruff format --diff --quiet $(CODE); exit 1; }
-	@echo "check: ruff check"; $(PY) -m ruff check --quiet $(CODE)
+check: $(CHECKS:%=check-%) ## every check: format, lint, types, imports, layout, spelling
+
+check-format: setup
+	@echo "check: ruff format"; $(PY) -m ruff format --check --quiet $(CODE) \
+		|| { $(PY) -m ruff format --diff --quiet $(CODE); exit 1; }
+
+check-lint: setup
+	@echo "check: ruff"; $(PY) -m ruff check --quiet $(CODE)
+
+check-types: setup
 	@echo "check: pyright"; $(PY) -m pyright --warnings
-	@echo "check: lint-imports"; .venv/bin/lint-imports
+
+check-imports: setup
+	@echo "check: import-linter"; .venv/bin/lint-imports --no-logo --cache-dir .cache/import-linter
+
+check-layout: setup
 	@echo "check: layout and sizes"; $(PY) -m pytest -q -p no:randomly tests/layout
-	@echo "check: codespell"; git ls-files -z | xargs -0 .venv/bin/codespell
+
+check-spelling: setup
+	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
+		| xargs -0 .venv/bin/codespell
 
 test: check ## everything that must pass before a commit: check and all tests
-	@echo "test: pytest"; $(PY) -m pytest -rs
+	@echo "test: pytest"; $(PY) -m pytest -rs $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
 	@exec .venv/bin/sluicegate serve --manifests examples/quickstart --allow-anonymous
@@ -42,7 +57,7 @@ lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newes
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
 changelog: setup ## gather changes/ into CHANGELOG.md (VERSION=x.y.z)
-	@$(PY) -m towncrier build --yes $(if $(VERSION),--version $(VERSION))
+	@$(PY) -m towncrier build --yes $(ARGS) $(if $(VERSION),--version $(VERSION))
 
 clean: ## remove .venv and every cache
 	@rm -rf .venv .venv-lock .venv.flock .cache dist build
