@@ -26,7 +26,7 @@ check-format: setup
 		|| { $(PY) -m ruff format --diff --quiet $(CODE); exit 1; }
 
 check-lint: setup
-	@echo "check: ruff"; $(PY) -m ruff check --quiet $(CODE)
+	@echo "check: ruff"; $(PY) -m ruff check --quiet --output-format concise $(CODE)
 
 check-types: setup
 	@echo "check: pyright"; $(PY) -m pyright --warnings
