@@ -39,7 +39,7 @@ FORBIDDEN_WORDS = {
 
 SUPPRESSION = re.compile(r"#\s*(noqa|type:\s*ignore|pyright:\s*ignore)(?P<rest>.*)")
 # Codes first, then words: a rule's code, a dash, why it gives way on this line.
-CODES_AND_REASON = re.compile(r"(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|\[[\w, ]+\])[\s#:—-]+\w+\s+\w+")
+CODES_AND_REASON = re.compile(r"(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*|\[[\w, ]+\])[\s#:(—-]+\w+\W+\w+")
 FILE_WIDE = re.compile(r"#\s*(ruff:\s*noqa|flake8:\s*noqa|pyright:\s*(basic|standard|report))")
 
 
