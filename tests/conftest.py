@@ -23,7 +23,7 @@ BLOCKING = frozenset(
         "socket.getaddrinfo",
         "socket.gethostbyname",
         "subprocess.Popen",
-        "time.sleep",
+        "time.sleep",  # announced from Python 3.13 on
     }
 )
 # These open source files on behalf of whoever first imports a module or formats a traceback.
