@@ -1,0 +1,3 @@
+module sluicegate.dev/bench
+
+go 1.22
