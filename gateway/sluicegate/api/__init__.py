@@ -1,0 +1,1 @@
+"""The Responses API itself: its request, its answer and its event grammar. No provider, no I/O."""
