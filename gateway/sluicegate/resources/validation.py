@@ -1,0 +1,163 @@
+"""A resource's manifest to its typed model, or to flaws that say what to write."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sluicegate.resources.api_key import ApiKey
+from sluicegate.resources.model_deployment import ModelDeployment
+from sluicegate.resources.objects import Resource
+from sluicegate.resources.yaml_documents import FieldPath
+
+_MODELS: dict[str, type[ModelDeployment] | type[ApiKey]] = {
+    "ModelDeployment": ModelDeployment,
+    "ApiKey": ApiKey,
+}
+_TYPES = {
+    "string_type": "must be a string: put the value in quotes",
+    "int_type": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "must be a smaller whole number",
+    "bool_type": "must be true or false, without quotes",
+    "dict_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+}
+
+
+class Flaw(Struct, frozen=True):
+    """One thing wrong with a manifest: where, and what to write. Never holds the value."""
+
+    path: FieldPath
+    message: str
+
+
+class Invalid(Struct, frozen=True):
+    """A manifest that does not fit its model. `manifest` is what was written, for the fields that count anyway."""
+
+    flaws: tuple[Flaw, ...]
+    manifest: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Invalid({len(self.flaws)} flaws)"
+
+
+def validate(resource: Resource) -> ModelDeployment | ApiKey | Invalid:
+    """The typed model of a resource, or what is wrong with it."""
+    model = _MODELS[resource.ref.kind]
+    try:
+        return model.model_validate_json(resource.manifest)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+    manifest: dict[str, Any] = msgspec.json.decode(resource.manifest)
+    flaws = {flaw.path: flaw for flaw in (_flaw(model, details) for details in reversed(found))}
+    return Invalid(tuple(reversed(flaws.values())), manifest)
+
+
+def _flaw(model: type[BaseModel], details: ErrorDetails) -> Flaw:
+    context: dict[str, Any] = details.get("ctx", {})
+    path: FieldPath = tuple(part for part in details["loc"] if part != "[key]")
+    at: object = context.get("at", ())
+    if isinstance(at, tuple):
+        path += cast("FieldPath", at)
+    name = next((part for part in reversed(path) if isinstance(part, str)), "the manifest")
+    return Flaw(path, _message(model, details, context, path, name))
+
+
+def _message(
+    model: type[BaseModel],
+    details: ErrorDetails,
+    context: dict[str, Any],
+    path: FieldPath,
+    name: str,
+) -> str:
+    kind = details["type"]
+    match kind:
+        case "refused":
+            text = str(context["message"])
+            return text if text.startswith(f"{name} ") else f"{name} {text}"
+        case "extra_forbidden":
+            return _unknown(model, path, name)
+        case "missing":
+            return f"{name} is required{_purpose(model, path)}"
+        case "literal_error":
+            expected = str(context["expected"]).replace("'", "")
+            return f"{name} must be {expected}"
+        case "greater_than_equal":
+            return f"{name} must be {context['ge']} or more"
+        case "less_than_equal":
+            return f"{name} must be {context['le']} or less"
+        case "too_short":
+            return f"{name} must have at least {context['min_length']} entries"
+        case "too_long":
+            return f"{name} must have at most {context['max_length']} entries"
+        case "string_too_long":
+            return f"{name} must have at most {context['max_length']} characters"
+        case _:
+            return f"{name} {_TYPES.get(kind, 'is not valid')}"
+
+
+def _unknown(model: type[BaseModel], path: FieldPath, name: str) -> str:
+    known = sorted(_aliases(_model_at(model, path[:-1])))
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    folded = {alias.lower(): alias for alias in known}
+    if name.lower() in folded:
+        close = [folded[name.lower()]]
+    if close:
+        return f"unknown field {name!r}; did you mean {close[0]!r}?"
+    return f"unknown field {name!r}; known here: {', '.join(known)}"
+
+
+def _purpose(model: type[BaseModel], path: FieldPath) -> str:
+    """A field's description, as the end of a sentence."""
+    parent = _model_at(model, path[:-1])
+    for field_name, field in parent.model_fields.items() if parent is not None else ():
+        if path and path[-1] in {field_name, field.alias} and field.description:
+            return f": {field.description.rstrip('.')}"
+    return ""
+
+
+def _aliases(model: type[BaseModel] | None) -> Iterator[str]:
+    for name, field in model.model_fields.items() if model is not None else ():
+        if field.description:
+            yield field.alias or name
+
+
+def _model_at(model: type[BaseModel], path: FieldPath) -> type[BaseModel] | None:
+    """The model that holds the fields below a path, or None where there is none."""
+    current: type[BaseModel] | None = model
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = next(
+            (
+                field
+                for name, field in (current.model_fields.items() if current is not None else ())
+                if part in {name, field.alias}
+            ),
+            None,
+        )
+        current = _model_in(field.annotation) if field is not None else None
+    return current
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model in an annotation such as `Limits | None` or `tuple[Fallback, ...]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation if issubclass(annotation, BaseModel) else None
+    for part in typing.get_args(annotation):
+        found = _model_in(part)
+        if found is not None:
+            return found
+    return None
