@@ -39,7 +39,7 @@ check-layout: setup
 
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
-		| xargs -0 .venv/bin/codespell
+		| xargs -0 -r .venv/bin/codespell
 
 test: check ## everything that must pass before a commit: check and all tests
 	@echo "test: pytest"; $(PY) -m pytest -rs $(ARGS)
