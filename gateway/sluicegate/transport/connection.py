@@ -6,6 +6,7 @@ loop's callbacks: no task, and in steady state no timer, is made for a request.
 """
 
 import asyncio
+import os
 from typing import Final, Literal, Protocol, cast
 
 from .decoder import AnswerDecoder, FramingFault, Stage
@@ -23,7 +24,7 @@ from .messages import AttemptTimeouts
 HIGH_WATER_BYTES: Final = 256 * 1024
 # A request up to this size goes out in one write; a longer body follows in slices of it, as the
 # socket takes them, so that an early answer is noticed before megabytes are queued.
-SLICE_BYTES: Final = 64 * 1024
+SLICE_BYTES: Final = 128 * 1024
 _FIRST_ERROR_STATUS: Final = 300
 _NEVER: Final = float("inf")
 
@@ -358,6 +359,7 @@ class Connection(asyncio.Protocol):
         if self._closed:
             return
         self._closed = True
+        self._answer = None
         self._unsent = None
         if self._timer is not None:
             self._timer.cancel()
@@ -409,13 +411,30 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _push(self) -> None:
-        """Write slices until the socket is full or the body is out."""
+        """Write one slice of a long body; the next follows after the loop has looked for input."""
         transport, unsent, answer = self._transport, self._unsent, self._answer
-        while unsent and self._writable and transport is not None and answer is not None:
-            transport.write(unsent[:SLICE_BYTES])
-            unsent = unsent[SLICE_BYTES:]
-            self._unsent = unsent or None
-            answer.sent_more(self.loop.time())
+        if not unsent or not self._writable or transport is None or answer is None:
+            return
+        transport.write(unsent[:SLICE_BYTES])
+        self._unsent = unsent[SLICE_BYTES:] or None
+        answer.sent_more(self.loop.time())
+        if self._writable:
+            self.loop.call_soon(self._push)
+
+    def _read_rest(self, transport: asyncio.Transport, answer: UpstreamAnswer) -> None:
+        """Read what the kernel still holds when a write has failed.
+
+        An upstream that refuses a long body answers and closes without reading on; our next write
+        then fails and hides the answer. Not possible with TLS, whose transport is gone by now.
+        """
+        if transport.get_extra_info("ssl_object") is not None:
+            return
+        descriptor: int = transport.get_extra_info("socket").fileno()
+        try:
+            while self._answer is answer and (data := os.read(descriptor, SLICE_BYTES)):
+                answer.receive(data)
+        except OSError:
+            return
 
     # asyncio.Protocol.
 
@@ -441,6 +460,10 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
+        transport, answer = self._transport, self._answer
+        self._transport = None
+        if exc is not None and transport is not None and answer is not None:
+            self._read_rest(transport, answer)
         self.give_up("the connection was closed" if exc is None else reason_of(exc))
         if not self.gone.done():
             self.gone.set_result(None)

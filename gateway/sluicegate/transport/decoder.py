@@ -132,7 +132,9 @@ class AnswerDecoder:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header of the head, or a trailer (which is dropped)."""
-        self._fields.append((name.lower(), value))
+        # RFC 9112 section 5.1: white space around a value is no part of it; llhttp strips only
+        # what is before it.
+        self._fields.append((name.lower(), value.rstrip(b" \t")))
 
     def on_message_complete(self) -> None:
         """Note the end of a chunked body; other framings don't ask the parser."""
@@ -165,6 +167,9 @@ class AnswerDecoder:
         """Keep an unfinished head, unless it can't become one."""
         if len(data) > MAX_HEAD_BYTES:
             raise FramingFault("the header block is too large")
+        if data.count(b"\n") != data.count(b"\r\n"):
+            # Without this a head with bare line feeds would be waited for until the timeout.
+            raise FramingFault("a line of the head does not end in CR LF")
         start = data[:9]
         if not any(version.startswith(start) for version in _VERSIONS):
             raise FramingFault("the answer does not begin with an HTTP/1.1 status line")
@@ -175,8 +180,9 @@ class AnswerDecoder:
         # llhttp would skip leading empty lines and accept other versions.
         if not head.startswith(_VERSIONS):
             raise FramingFault("the answer does not begin with an HTTP/1.1 status line")
-        if b"\r\n " in head or b"\r\n\t" in head:
-            raise FramingFault("a header is folded over two lines")
+        # llhttp lets NUL pass in the reason phrase, and folding is left to be sure about.
+        if b"\r\n " in head or b"\r\n\t" in head or b"\0" in head:
+            raise FramingFault("a header is folded over two lines, or holds NUL")
         self._begun = False
         self._fields = []
         parser = HttpResponseParser(self)
@@ -187,6 +193,8 @@ class AnswerDecoder:
         status = parser.get_status_code()
         if status < 200:
             return self._skip_interim(status)
+        if status > 599:
+            raise FramingFault("the status code is out of range")
         if len(self._fields) > MAX_HEADERS:
             raise FramingFault("the answer has too many headers")
         self.status = status

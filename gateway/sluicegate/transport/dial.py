@@ -9,6 +9,7 @@ Through a proxy only hosts that are literal addresses are judged, because the pr
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
 
 from .addresses import Address, literal_address
@@ -19,6 +20,7 @@ from .messages import Origin
 from .settings import Proxy, TransportSettings
 
 _ALPN = "http/1.1"
+LookUp = Callable[[str], Coroutine[None, None, list[Address]]]
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
@@ -37,8 +39,9 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 class Resolver:
     """Looks names up, one look-up per name at a time, and remembers answers for some seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, look_up: LookUp) -> None:
         self._seconds = seconds
+        self._look_up = look_up
         self._lookups: dict[str, tuple[float, asyncio.Task[list[Address]]]] = {}
 
     async def resolve(self, host: str) -> list[Address]:
@@ -47,7 +50,7 @@ class Resolver:
         expires, task = self._lookups.get(host, (0.0, None))
         if task is None or expires <= now:
             self._lookups = {h: entry for h, entry in self._lookups.items() if entry[0] > now}
-            task = asyncio.create_task(_look_up(host))
+            task = asyncio.create_task(self._look_up(host))
             # Nobody may be left to take the error when every attempt has timed out.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._lookups[host] = (now + self._seconds, task)
@@ -66,7 +69,8 @@ class Resolver:
         self._lookups = {}
 
 
-async def _look_up(host: str) -> list[Address]:
+async def system_look_up(host: str) -> list[Address]:
+    """Ask the system's resolver, in another thread; raises OSError."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -83,7 +87,7 @@ class Dialler:
         """Load the CAs; raises OSError for an unreadable file."""
         self._settings = settings
         self._tls = tls_context(settings.ca_file)
-        self._resolver = Resolver(settings.dns_seconds)
+        self._resolver = Resolver(settings.dns_seconds, system_look_up)
 
     async def dial(self, origin: Origin, connection: Connection, due: float) -> None:
         """Make `connection` ready for a request.

@@ -122,6 +122,15 @@ def _is_accept_encoding(name: bytes) -> bool:
     return lower == b"accept-encoding"
 
 
+@lru_cache(maxsize=256)
+def _start_line(method: str, target: str, proxied: str) -> bytes:
+    """Build the first line; raises RequestRefused. Few differ, so most are built once."""
+    if not _METHOD.fullmatch(method) or method == "CONNECT" or not _TARGET.fullmatch(target):
+        raise RequestRefused("the upstream request's method or target is malformed")
+    form = f"http://{proxied}{target}" if proxied else target
+    return f"{method} {form} HTTP/1.1".encode("ascii")
+
+
 def request_head(request: UpstreamRequest, *, absolute: bool = False, extra: Headers = ()) -> bytes:
     """Build the request head; `absolute` and `extra` are for a forward proxy.
 
@@ -129,11 +138,9 @@ def request_head(request: UpstreamRequest, *, absolute: bool = False, extra: Hea
     sections 2 to 5): the values are judged in one sweep over the finished head, whose only control
     characters besides HTAB must be the line ends written here.
     """
-    method, target, origin = request.method, request.target, request.origin
-    if not _METHOD.fullmatch(method) or method == "CONNECT" or not _TARGET.fullmatch(target):
-        raise RequestRefused("the upstream request's method or target is malformed")
-    form = f"http://{origin.authority}{target}" if absolute else target
-    lines = [f"{method} {form} HTTP/1.1".encode("ascii"), origin.host_line]
+    method, origin = request.method, request.origin
+    proxied = origin.authority if absolute else ""
+    lines = [_start_line(method, request.target, proxied), origin.host_line]
     asks_encoding = False
     for header in request.headers:
         if _is_accept_encoding(header[0]):
