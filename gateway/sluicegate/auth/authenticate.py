@@ -8,7 +8,7 @@ The pipeline takes the credential out of the headers (`presented_key`), identifi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -88,8 +88,8 @@ class KeyIndex:
     @classmethod
     def steps(
         cls, keys: Iterable[ClientKey], previous: KeyIndex | None = None
-    ) -> Iterator[KeyIndex | None]:
-        """Make an index in slices: yields None where the event loop may run, the index at the end.
+    ) -> Generator[None, None, KeyIndex]:
+        """Make an index in slices: yields where the event loop may run, returns the index.
 
         Entries that are the same objects as in `previous` are taken over.
         """
@@ -99,8 +99,8 @@ class KeyIndex:
             same = known is not None and known[0] is key
             index._add(key, known[1] if known and same else _grants(key))
             if count % _SLICE == 0:
-                yield None
-        yield index
+                yield
+        return index
 
 
 def _grants(key: ClientKey) -> _Grants:

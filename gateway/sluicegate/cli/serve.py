@@ -1,0 +1,180 @@
+"""`sluicegate serve`: a gateway process."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from pathlib import Path
+
+import click
+import uvloop
+
+from sluicegate.compile import Settings
+from sluicegate.pipeline.live import LiveStore
+from sluicegate.server.exchange import ExchangeLimits
+from sluicegate.server.process import ServerSettings, Source, run
+from sluicegate.source.folder import FolderSource
+from sluicegate.source.keystore import default_state_dir
+from sluicegate.telemetry import logs
+from sluicegate.transport import TransportSettings, proxies_from_environment
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class _PortType(click.ParamType):
+    """A TCP port.
+
+    In a cluster SLUICEGATE_PORT may be `tcp://…`, set for a Service of that name: not meant for us.
+    """
+
+    name = "port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if str(value).startswith("tcp://") and param is not None:
+            value = param.default
+        return click.IntRange(0, 65535).convert(str(value), param, ctx)
+
+
+_PORT = _PortType()
+
+
+@click.command(context_settings={"auto_envvar_prefix": "SLUICEGATE", "show_default": True})
+@click.option(
+    "--manifests",
+    type=click.Path(path_type=Path),
+    required=True,
+    show_envvar=True,
+    help="Folder of manifests; it is watched, and every change is served without a restart.",
+)
+@click.option("--host", default="127.0.0.1", help="Address of the public port.")
+@click.option("--port", type=_PORT, default=4000, help="Public port; 0 takes any free one.")
+@click.option("--admin-host", default="127.0.0.1", help="Address of the admin port.")
+@click.option("--admin-port", type=_PORT, default=4001, help="Probes, metrics, /config.")
+@click.option(
+    "--allow-anonymous",
+    is_flag=False,
+    flag_value="loopback",
+    type=click.Choice(["loopback", "any"]),
+    help="Serve callers without a known key as namespace `default`; off loopback only with `=any`.",
+)
+@click.option("--tls-cert", type=_FILE, help="Certificate chain (PEM); followed when it changes.")
+@click.option("--tls-key", type=_FILE, help="Private key (PEM).")
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    help="Where minted keys are kept.  [default: per user]",
+)
+@click.option(
+    "--max-body", type=click.IntRange(1), default=20 * 1024 * 1024, help="Bytes a request may have."
+)
+@click.option(
+    "--body-timeout", type=click.FloatRange(0.1), default=60.0, help="Seconds to send it."
+)
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(1),
+    default=75.0,
+    help="Seconds to send a request's head, and that a connection may stay unused.",
+)
+@click.option(
+    "--stall-timeout",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    help="Seconds a client may leave an answer unread.",
+)
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=30.0,
+    help="Seconds that running requests get after SIGTERM.",
+)
+@click.option(
+    "--upstream-ca", type=_FILE, help="Further CAs (PEM) that upstreams may be signed by."
+)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
+)
+def serve(
+    *,
+    manifests: Path,
+    host: str,
+    port: int,
+    admin_host: str,
+    admin_port: int,
+    allow_anonymous: str | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    state_dir: Path | None,
+    max_body: int,
+    body_timeout: float,
+    idle_timeout: float,
+    stall_timeout: float,
+    drain_timeout: float,
+    upstream_ca: Path | None,
+    log_level: str,
+) -> None:
+    """Serve /v1/responses from a folder of manifests, and take every change live.
+
+    Every option has an environment variable: SLUICEGATE_ and its name in capitals.
+    """
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together.")
+    if allow_anonymous == "loopback" and not _is_loopback(host):
+        raise click.UsageError(
+            f"--allow-anonymous would serve anybody who reaches {host}: "
+            "if that is meant, say --allow-anonymous=any."
+        )
+    logs.configure(log_level)
+    environ = dict(os.environ)
+    settings = ServerSettings(
+        host=host,
+        port=port,
+        admin_host=admin_host,
+        admin_port=admin_port,
+        tls=(tls_cert, tls_key) if tls_cert is not None and tls_key is not None else None,
+        drain_seconds=drain_timeout,
+        idle_seconds=idle_timeout,
+        limits=ExchangeLimits(max_body, body_timeout, stall_timeout),
+        allow_anonymous=allow_anonymous is not None,
+    )
+
+    def source(store: LiveStore) -> Source:
+        return FolderSource(
+            manifests,
+            state_dir=state_dir or default_state_dir(environ),
+            environ=environ,
+            settings=Settings.folder(),
+            publish=lambda compilation: store.publish_steps(compilation.config),
+        )
+
+    def started(public: int, admin: int) -> None:
+        scheme = "https" if settings.tls is not None else "http"
+        click.echo(
+            f"sluicegate serves {manifests} at {scheme}://{_in_url(host)}:{public}/v1 "
+            f"(admin: http://{_in_url(admin_host)}:{admin})",
+            err=True,
+        )
+
+    try:
+        transport = TransportSettings(
+            ca_file=str(upstream_ca) if upstream_ca is not None else None,
+            proxies=proxies_from_environment(environ),
+        )
+        uvloop.run(run(settings, transport, environ, source, started))
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

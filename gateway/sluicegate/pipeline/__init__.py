@@ -1,0 +1,1 @@
+"""One request, top to bottom: authenticate → parse → route → attempt → write → account."""

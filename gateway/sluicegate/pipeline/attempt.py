@@ -1,0 +1,326 @@
+"""One attempt after another, until one answers or none is left.
+
+An attempt counts as answered once it has something that the client may be given: a whole body, or
+the first event that carries output. Until then nothing has been written, so another deployment may
+take over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from time import monotonic
+
+from sluicegate.api.outcome import terminal_outcome
+from sluicegate.api.request import ResponsesRequest
+from sluicegate.api.stream import fold
+from sluicegate.config import Deployment, Timeouts
+from sluicegate.model import PRELUDE_EVENTS, TERMINAL_EVENTS, ApiError, Event, UpstreamCall
+from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.relay import Relay
+from sluicegate.pipeline.sources import EventSource, LocalEvents, UpstreamEvents
+from sluicegate.providers.contract import Connector, Translator, UpstreamStreamError
+from sluicegate.routing.attempts import (
+    Attempt,
+    Outcome,
+    outcome_of_status,
+    pause_before_repeat,
+)
+from sluicegate.routing.select import candidates, upstream_model
+from sluicegate.routing.snapshot import Route, Target
+from sluicegate.transport import (
+    AttemptTimeouts,
+    TimedOut,
+    UpstreamAnswer,
+    UpstreamError,
+    UpstreamRequest,
+    parse_base_url,
+)
+from sluicegate.transport import errors as transport_errors
+
+_origin = lru_cache(maxsize=4096)(parse_base_url)
+
+
+_EARLY_FAILURES = frozenset({"response.failed", "error"})
+
+
+_RATE_CODES = frozenset({"rate_limit_exceeded", "insufficient_quota", "too_many_requests"})
+
+
+class AttemptFailed(Exception):
+    """An attempt ended without anything for the client.
+
+    `error` is what the client gets if no other succeeds.
+    """
+
+    def __init__(self, outcome: Outcome, error: ApiError, status: int | None = None) -> None:
+        super().__init__(error.error.message)
+        self.outcome = outcome
+        self.error = error
+        self.status = status
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is tried for one request. `deadline` is in monotonic seconds."""
+
+    gateway: Gateway
+    request: ResponsesRequest
+    route: Route[Connector]
+    name: str  # the public name without @namespace
+    namespace: str  # the caller's
+    deadline: float
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    target: Target[Connector] | None = None  # of the latest attempt
+
+
+@dataclass(frozen=True, slots=True)
+class WholeAnswer:
+    """A body for the client."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """A stream that has begun to carry output. `events` have not been written yet."""
+
+    target: Target[Connector]
+    source: EventSource
+    events: list[Event]
+
+
+async def first_answer(plan: Plan, relay: Relay | None) -> WholeAnswer | OpenStream:
+    """Try the deployments of the plan in order.
+
+    `relay` is where a stream goes, None for a whole answer. Raises ApiError with the last attempt's
+    error when all have failed.
+    """
+    order = _order(plan)
+    target = next(order, None)
+    if target is None:
+        raise _nothing_to_try(plan)
+    while True:
+        following = next(order, None)
+        tried = 0
+        while True:
+            tried += 1
+            began = monotonic()
+            plan.target = target
+            try:
+                answer = await _attempt(plan, target, relay)
+            except AttemptFailed as failed:
+                failure = failed
+            except asyncio.CancelledError:
+                _record(plan, target, Outcome.CANCELLED, None, began)
+                raise
+            else:
+                _record(plan, target, Outcome.OK, 200, began)
+                return answer
+            _record(plan, target, failure.outcome, failure.status, began)
+            if not failure.outcome.fails_over or (relay is not None and relay.begun):
+                raise failure.error from failure
+            pause = pause_before_repeat(
+                target.deployment.retry,
+                tried,
+                failure.outcome,
+                failure.error.retry_after,
+                plan.deadline - monotonic(),
+                plan.gateway.die(),
+                last=following is None,
+            )
+            if pause is None:
+                break
+            await asyncio.sleep(pause)
+        if following is None or plan.deadline <= monotonic():
+            raise failure.error from failure
+        target = following
+
+
+def _order(plan: Plan) -> Iterator[Target[Connector]]:
+    single = plan.route.single
+    if single is not None:
+        return iter((single,) if single.admits(plan.namespace) else ())
+    return candidates(plan.route, plan.namespace, plan.gateway.die)
+
+
+def _record(
+    plan: Plan, target: Target[Connector], outcome: Outcome, status: int | None, began: float
+) -> None:
+    plan.attempts.append(Attempt(target.label, outcome, status, monotonic() - began))
+    plan.gateway.tally.attempted(target.label, outcome.value)
+
+
+def _nothing_to_try(plan: Plan) -> ApiError:
+    reasons = "; ".join(plan.route.unavailable) or "it has no deployment for this caller"
+    return ApiError(
+        503,
+        f"Model '{plan.name}' can't be served now: {reasons}.",
+        type="server_error",
+        code="model_unavailable",
+        param="model",
+    )
+
+
+async def _attempt(
+    plan: Plan, target: Target[Connector], relay: Relay | None
+) -> WholeAnswer | OpenStream:
+    """One attempt. Raises AttemptFailed."""
+    translator = target.connector.translator(
+        plan.request, upstream_model(plan.route, target, plan.name)
+    )
+    try:
+        call = translator.request()
+    except ApiError as refused:
+        raise AttemptFailed(Outcome.CLIENT_ERROR, refused) from refused
+    if isinstance(call, UpstreamCall):
+        answer = await _send(plan, target, translator, call)
+        if relay is None:
+            return await _read_whole(plan, target, translator, answer)
+        source: EventSource = UpstreamEvents(answer, translator)
+    else:
+        source = LocalEvents(call.steps)
+        if relay is None:
+            return await _fold(target, source)
+    relay.attach(translator)
+    events = await _until_output(target, source, relay)
+    return OpenStream(target, source, events)
+
+
+async def _send(
+    plan: Plan, target: Target[Connector], translator: Translator, call: UpstreamCall
+) -> UpstreamAnswer:
+    """The upstream's 2xx answer, its body unread. Raises AttemptFailed for any other."""
+    origin, _ = _origin(call.base_url)
+    request = UpstreamRequest(origin, call.method, call.target, call.headers, call.body)
+    try:
+        answer = await plan.gateway.transport.send(request, _timeouts(plan, target.deployment))
+        status = answer.status
+        if 200 <= status < 300:
+            return answer
+        body = await answer.read_all(plan.gateway.max_answer_bytes)
+    except UpstreamError as error:
+        raise _transport_failure(target, error) from error
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    raise AttemptFailed(outcome_of_status(status), translator.error(status, headers, body), status)
+
+
+def _timeouts(plan: Plan, deployment: Deployment) -> AttemptTimeouts:
+    """The deployment's own, shortened to the client's deadline."""
+    timeouts = deployment.timeouts
+    left = max(plan.deadline - monotonic(), 0.001)
+    if left >= timeouts.total:
+        return _own_timeouts(timeouts)
+    return AttemptTimeouts(
+        min(timeouts.connect, left), min(timeouts.first_byte, left), timeouts.idle, left
+    )
+
+
+@lru_cache(maxsize=4096)
+def _own_timeouts(own: Timeouts) -> AttemptTimeouts:
+    return AttemptTimeouts(own.connect, own.first_byte, own.idle, own.total)
+
+
+async def _read_whole(
+    plan: Plan, target: Target[Connector], translator: Translator, answer: UpstreamAnswer
+) -> WholeAnswer:
+    try:
+        body = await answer.read_all(plan.gateway.max_answer_bytes)
+        return WholeAnswer(translator.answer(body))
+    except UpstreamError as error:
+        raise _transport_failure(target, error) from error
+    except UpstreamStreamError as error:
+        raise broken(str(error)) from error
+
+
+async def _fold(target: Target[Connector], source: EventSource) -> WholeAnswer:
+    """A whole answer out of a deployment that only makes events."""
+    last: Event | None = None
+    while (events := await next_events(target, source)) is not None:
+        for event in events:
+            if event.type in TERMINAL_EVENTS:
+                last = event
+    if last is None:
+        raise broken("the answer has no terminal event")
+    return WholeAnswer(fold(last))
+
+
+async def _until_output(
+    target: Target[Connector], source: EventSource, relay: Relay
+) -> list[Event]:
+    """Read until there is output; `relay` holds back what comes before it.
+
+    Returns the events with the output. A stream that fails before it has output is a failed
+    attempt, not an answer.
+    """
+    try:
+        while (events := await next_events(target, source)) is not None:
+            if _has_output(target, events, relay):
+                return events
+            if events:
+                relay.hold(events)
+    except BaseException:
+        source.abort()
+        raise
+    raise broken(f"deployment {target.label} ended its stream before any output")
+
+
+def _has_output(target: Target[Connector], events: list[Event], relay: Relay) -> bool:
+    """Whether one of the events may be shown to the client. Raises AttemptFailed."""
+    for event in events:
+        if event.type in _EARLY_FAILURES and not relay.begun:
+            raise _failed_early(target, event)
+        if event.type not in PRELUDE_EVENTS:
+            return True
+    return False
+
+
+async def next_events(target: Target[Connector], source: EventSource) -> list[Event] | None:
+    """The next events of an attempt, None after the last. Raises AttemptFailed."""
+    try:
+        return await source.next()
+    except UpstreamError as error:
+        raise _transport_failure(target, error) from error
+    except UpstreamStreamError as error:
+        raise broken(str(error)) from error
+
+
+def _transport_failure(target: Target[Connector], error: UpstreamError) -> AttemptFailed:
+    """What an attempt without an answer means to the client: 504 for a time-out, else 502."""
+    if isinstance(error, TimedOut):
+        outcome, status, code = Outcome.TIMEOUT, 504, "upstream_timeout"
+    elif isinstance(error, transport_errors.ConnectFailed | transport_errors.AddressRefused):
+        outcome, status, code = Outcome.CONNECT, 502, "upstream_unreachable"
+    else:
+        outcome, status, code = Outcome.LOST, 502, "upstream_connection_lost"
+    return AttemptFailed(
+        outcome,
+        ApiError(status, f"Deployment {target.label}: {error}", type="server_error", code=code),
+    )
+
+
+def broken(message: str) -> AttemptFailed:
+    """What came is not a whole answer."""
+    return AttemptFailed(
+        Outcome.LOST,
+        ApiError(502, message, type="server_error", code="upstream_invalid_answer"),
+    )
+
+
+def _failed_early(target: Target[Connector], event: Event) -> AttemptFailed:
+    """A stream that reported an error before it had output: quota and overload come this way."""
+    outcome = terminal_outcome(event.frame)
+    code = outcome.error_code or "server_error"
+    status = 429 if code in _RATE_CODES else 500
+    return AttemptFailed(
+        outcome_of_status(status),
+        ApiError(
+            status,
+            outcome.error_message or f"Deployment {target.label} failed before it had output.",
+            type="server_error",
+            code=code,
+        ),
+        200,
+    )

@@ -1,0 +1,27 @@
+"""What every request of one gateway process shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluicegate.pipeline.live import LiveStore
+from sluicegate.telemetry.metrics import Tally
+from sluicegate.transport import Transport
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The parts a request is served with.
+
+    `clock` gives Unix seconds, `die` a number in [0, 1). Upstream bodies that are read whole may
+    have `max_answer_bytes`.
+    """
+
+    store: LiveStore
+    transport: Transport
+    tally: Tally
+    allow_anonymous: bool
+    clock: Callable[[], float]
+    die: Callable[[], float]
+    max_answer_bytes: int = 64 * 1024 * 1024

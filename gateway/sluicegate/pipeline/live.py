@@ -1,0 +1,71 @@
+"""What serves now: one snapshot with its key index, replaced by one assignment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+from sluicegate.auth.authenticate import KeyIndex
+from sluicegate.config import Config, Credential, Deployment
+from sluicegate.providers import PROVIDERS
+from sluicegate.providers.contract import Connector
+from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps, client_keys
+
+_MASK = (1 << 48) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A configuration that serves. `published_at` is in Unix seconds."""
+
+    snapshot: Snapshot[Connector]
+    keys: KeyIndex
+    published_at: float
+
+
+class LiveStore:
+    """Holds the current Live. A request reads `current` once and ends on what it read."""
+
+    __slots__ = ("_environ", "current")
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.current = Live(
+            snapshot=Snapshot[Connector].empty(),
+            keys=KeyIndex(),
+            published_at=0.0,
+        )
+
+    def publish_steps(
+        self, config: Config, sequence: int | None = None
+    ) -> Generator[None, None, None]:
+        """Build from `config` and swap. Yields wherever the event loop may run in between.
+
+        `sequence` is the publisher's own count where it has one. The same content is not published
+        again.
+        """
+        previous = self.current
+        revision = revision_of(config)
+        if sequence is None and revision == previous.snapshot.revision:
+            return
+        number = sequence if sequence is not None else previous.snapshot.sequence + 1
+        snapshot = yield from build_steps(
+            config, revision, number, self._connect, previous.snapshot
+        )
+        keys = yield from KeyIndex.steps(client_keys(config), previous.keys)
+        self.current = Live(snapshot, keys, time.time())
+
+    def _connect(self, deployment: Deployment, credential: Credential) -> Connector:
+        provider = PROVIDERS.get(type(deployment.upstream))
+        if provider is None:
+            raise Unavailable("its provider is not part of this gateway")
+        return provider.connector(deployment, credential, self._environ)
+
+
+def revision_of(config: Config) -> str:
+    """12 hex digits that name the content.
+
+    The sum of the entries' hashes, so that order plays no part.
+    """
+    return f"{sum(int(revision, 16) for revision in config.revisions.values()) & _MASK:012x}"

@@ -1,0 +1,98 @@
+"""The client's event stream: what is held back, when it begins, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from sluicegate.model import TERMINAL_EVENTS, ApiError, Event
+from sluicegate.pipeline.exchange import Exchange, Header
+from sluicegate.providers.contract import Translator
+
+# What comes before output is held back this long (seconds), so that a provider that reports
+# overload after `response.created` can still be replaced; then the client hears that something is
+# under way.
+_HOLD = 2.0
+_NOTHING: list[Event] = []
+_DONE = b"data: [DONE]\n\n"
+
+
+class Relay:
+    """Writes the events of the attempt that it is attached to.
+
+    Once it has `begun` no other attempt may take over: the client has seen this one's response id.
+    """
+
+    __slots__ = (
+        "_exchange",
+        "_head",
+        "_held",
+        "_timer",
+        "_translator",
+        "begun",
+        "terminal",
+    )
+
+    def __init__(self, exchange: Exchange, head: Callable[[], Iterable[Header]]) -> None:
+        self._exchange = exchange
+        self._head = head  # asked when the stream begins, so that it names the attempts until then
+        self._held: list[bytes] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._translator: Translator | None = None
+        self.begun = False
+        self.terminal: bytes | None = None  # the frame of the terminal event, once written
+
+    def attach(self, translator: Translator) -> None:
+        """A new attempt: what an earlier one had held back is dropped."""
+        self._translator = translator
+        self._held.clear()
+        self._stop_timer()
+
+    def hold(self, events: list[Event]) -> None:
+        """Keep events that carry no output, for two seconds at most."""
+        if self.begun:
+            self.write(events)
+            return
+        self._held += [event.frame for event in events]
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_HOLD, self.write, _NOTHING)
+
+    def write(self, events: list[Event]) -> None:
+        """Write what was held back and these events, in one piece. `drain` must follow."""
+        frames = [event.frame for event in events]
+        if not self.begun:
+            self.begun = True
+            self._stop_timer()
+            self._exchange.begin(self._head())
+            frames = self._held + frames
+            self._held = []
+        for event in reversed(events):
+            if event.type in TERMINAL_EVENTS:
+                self.terminal = event.frame
+                frames.append(_DONE)
+                break
+        if frames:
+            self._exchange.write(b"".join(frames))
+
+    async def drain(self) -> None:
+        """Wait for the client to have room. Raises ClientGone."""
+        await self._exchange.drain()
+
+    def fail(self, error: ApiError) -> None:
+        """End a stream that has begun: `error`, then `response.failed` with the output so far."""
+        if self._translator is not None and self.terminal is None:
+            self.write(self._translator.fail(error))
+
+    def end(self) -> None:
+        """The stream is whole."""
+        self._stop_timer()
+        self._exchange.end()
+
+    def close(self) -> None:
+        """Nothing more is written, whatever was held back."""
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,224 @@
+"""One POST /v1/responses, top to bottom."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from time import monotonic
+
+from sluicegate.api.outcome import answer_outcome, terminal_outcome
+from sluicegate.api.request import ResponsesRequest, decode_request
+from sluicegate.auth.authenticate import (
+    Caller,
+    authenticate,
+    may_call,
+    model_refused,
+    presented_key,
+)
+from sluicegate.model import ApiError, Event, Usage
+from sluicegate.pipeline.attempt import (
+    AttemptFailed,
+    OpenStream,
+    Plan,
+    WholeAnswer,
+    broken,
+    first_answer,
+    next_events,
+)
+from sluicegate.pipeline.exchange import ClientGone, Exchange, Header
+from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.live import Live
+from sluicegate.pipeline.relay import Relay
+from sluicegate.providers.contract import Connector
+from sluicegate.routing.attempts import Outcome, describe
+from sluicegate.routing.snapshot import Route
+from sluicegate.telemetry.metrics import RequestLabels
+
+_FOREVER = float("inf")
+_CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
+
+
+def request_id() -> str:
+    """A fresh `x-request-id`.
+
+    It names a request and grants nothing, so it need not be secret (nor a system call).
+    """
+    return f"req_{random.getrandbits(128):032x}"
+
+
+async def serve(gateway: Gateway, exchange: Exchange) -> None:
+    """Answer one request.
+
+    Always answers: every error becomes the OpenAI envelope, or ends the stream properly.
+    """
+    began = monotonic()
+    live = gateway.store.current  # read once: a swap in the meantime is for the next request
+    headers: list[Header] = [
+        (b"x-request-id", request_id().encode()),
+        (b"x-sluicegate-config", live.snapshot.revision.encode()),
+    ]
+    plan: Plan | None = None
+    status, usage = _CLIENT_CLOSED, None
+    gateway.tally.in_flight += 1
+    try:
+        caller = identify(gateway, live, exchange.headers)
+        request = decode_request(await exchange.read_body())
+        plan = _plan(gateway, live, caller, request, _deadline(exchange.headers, began))
+        if request.stream:
+            status, usage = await _stream(plan, exchange, headers)
+        else:
+            status, usage = await _whole(plan, exchange, headers)
+    except ApiError as error:
+        status = str(error.status)
+        exchange.send(
+            error.status,
+            (*headers, *_attempt_headers(plan), *error_headers(error)),
+            error.body(),
+        )
+        if plan is None:
+            gateway.tally.refuse(error.error.code or status)
+    except ClientGone:
+        pass  # nobody is there to be answered; it is counted as 499
+    finally:
+        gateway.tally.in_flight -= 1
+        if plan is not None:
+            gateway.tally.finished(_labels(plan, status), monotonic() - began, usage)
+
+
+def identify(gateway: Gateway, live: Live, headers: Mapping[str, str]) -> Caller:
+    """Who asks. Raises ApiError (401)."""
+    return authenticate(
+        live.keys,
+        presented_key(headers),
+        now=gateway.clock(),
+        allow_anonymous=gateway.allow_anonymous,
+    )
+
+
+def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector], str]:
+    """The pool that the caller means by `model`, and its plain name. Raises ApiError (400, 403)."""
+    found = live.snapshot.resolve(caller.namespace, model)
+    if found is None:
+        raise ApiError(
+            400,
+            f"The requested model '{model}' does not exist.",
+            code="model_not_found",
+            param="model",
+        )
+    if not may_call(caller, found[0].pool.model):
+        raise model_refused(caller, model)
+    return found
+
+
+def _plan(
+    gateway: Gateway, live: Live, caller: Caller, request: ResponsesRequest, deadline: float
+) -> Plan:
+    route, name = find_route(live, caller, request.model)
+    return Plan(gateway, request, route, name, caller.namespace, deadline)
+
+
+def _deadline(headers: Mapping[str, str], began: float) -> float:
+    """The client's own deadline, `x-sluicegate-timeout` in seconds, as a monotonic time.
+
+    Raises ApiError.
+    """
+    value = headers.get("x-sluicegate-timeout")
+    if value is None:
+        return _FOREVER
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < _FOREVER:
+        raise ApiError(
+            400,
+            "Invalid 'x-sluicegate-timeout': expected a positive number of seconds.",
+            code="invalid_value",
+            param="x-sluicegate-timeout",
+        )
+    return began + seconds
+
+
+async def _whole(plan: Plan, exchange: Exchange, headers: list[Header]) -> tuple[str, Usage | None]:
+    answer = await first_answer(plan, None)
+    if not isinstance(answer, WholeAnswer):
+        raise TypeError("a request that is not streamed has a whole answer")
+    exchange.send(200, (*headers, *_attempt_headers(plan)), answer.body)
+    return "200", answer_outcome(answer.body).usage
+
+
+async def _stream(
+    plan: Plan, exchange: Exchange, headers: list[Header]
+) -> tuple[str, Usage | None]:
+    relay = Relay(exchange, lambda: (*headers, *_attempt_headers(plan)))
+    try:
+        opened = await first_answer(plan, relay)
+        if not isinstance(opened, OpenStream):
+            raise TypeError("a streamed request has an open stream")
+        await _relay(plan, opened, relay)
+    except ApiError as error:
+        if not relay.begun:
+            raise
+        relay.fail(error)
+    finally:
+        relay.close()
+    relay.end()
+    if relay.terminal is None:
+        return "500", None
+    outcome = terminal_outcome(relay.terminal)
+    return ("500" if outcome.status == "failed" else "200"), outcome.usage
+
+
+async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
+    """Pass events on until the terminal one.
+
+    Raises ApiError when the upstream fails before that.
+    """
+    source = opened.source
+    events: list[Event] | None = opened.events
+    try:
+        while events is not None:
+            relay.write(events)
+            if relay.terminal is not None:
+                source.finish()
+                return
+            await relay.drain()
+            events = await next_events(opened.target, source)
+        raise broken(f"deployment {opened.target.label} ended before its terminal event")
+    except AttemptFailed as failed:
+        source.abort()
+        plan.gateway.tally.attempted(opened.target.label, Outcome.BROKEN_STREAM.value)
+        raise failed.error from failed
+    except (ClientGone, asyncio.CancelledError):
+        source.abort()
+        raise
+
+
+def _attempt_headers(plan: Plan | None) -> tuple[Header, ...]:
+    if plan is None or plan.target is None:
+        return ()
+    return (
+        (b"x-sluicegate-deployment", plan.target.label.encode()),
+        (b"x-sluicegate-attempts", describe(plan.attempts).encode()),
+    )
+
+
+def error_headers(error: ApiError) -> list[Header]:
+    """The headers that go with an error: waiting time, whether a retry can help, its own."""
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in error.headers]
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(0, -int(-error.retry_after // 1))))
+    if error.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    return headers
+
+
+def _labels(plan: Plan, status: str) -> RequestLabels:
+    target = plan.target
+    return RequestLabels(
+        model=plan.route.pool.model,
+        deployment=target.label if target is not None else "",
+        provider=target.connector.provider if target is not None else "",
+        status=status,
+    )

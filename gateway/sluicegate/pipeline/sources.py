@@ -1,0 +1,96 @@
+"""Where the events of an attempt come from.
+
+An upstream's bytes through a translator, or the deployment itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Protocol
+
+from sluicegate.model import Event
+from sluicegate.providers.contract import Translator
+from sluicegate.transport import UpstreamAnswer
+
+
+class EventSource(Protocol):
+    """Events of one streamed attempt, in order."""
+
+    async def next(self) -> list[Event] | None:
+        """The next events (may be none yet), or None after the last.
+
+        Raises UpstreamError or UpstreamStreamError.
+        """
+        ...
+
+    def finish(self) -> None:
+        """The terminal event has come: nothing more is wanted."""
+        ...
+
+    def abort(self) -> None:
+        """The client left, or the attempt failed."""
+        ...
+
+
+class UpstreamEvents:
+    """The stream of an upstream."""
+
+    __slots__ = ("_answer", "_translator")
+
+    def __init__(self, answer: UpstreamAnswer, translator: Translator) -> None:
+        self._answer = answer
+        self._translator = translator
+
+    async def next(self) -> list[Event] | None:
+        """See EventSource."""
+        chunk = await self._answer.read_chunk()
+        if chunk:
+            return self._translator.feed(chunk)
+        return self._translator.close() or None
+
+    def finish(self) -> None:
+        """Let the transport read on to the end of the answer.
+
+        So that the connection can serve again.
+        """
+        getattr(self._answer, "discard", self._answer.abort)()
+
+    def abort(self) -> None:
+        """Close the connection: the rest of the answer is unwanted."""
+        self._answer.abort()
+
+
+class LocalEvents:
+    """Events that a deployment makes up, at its own pace."""
+
+    __slots__ = ("_later", "_steps")
+
+    def __init__(self, steps: Iterator[tuple[float, list[Event]]]) -> None:
+        self._steps = steps
+        self._later: tuple[float, list[Event]] | None = None  # read already, but not due yet
+
+    async def next(self) -> list[Event] | None:
+        """See EventSource.
+
+        What is due at the same time is returned together, to go out in one write.
+        """
+        due: list[Event] = []
+        if self._later is not None:
+            pause, due = self._later
+            self._later = None
+            await asyncio.sleep(pause)
+        for pause, events in self._steps:
+            if pause > 0 and due:
+                self._later = (pause, events)
+                return due
+            if pause > 0:
+                await asyncio.sleep(pause)
+            due = due + events if due else events
+        return due or None
+
+    def finish(self) -> None:
+        """Nothing is held."""
+
+    def abort(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,16 @@
+"""The table of providers. A new provider is a folder beside this file and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sluicegate.config import EchoUpstream, OpenAIUpstream, Upstream
+from sluicegate.providers import echo, openai
+from sluicegate.providers.contract import Provider
+
+_TABLE: dict[type[Upstream], Provider] = {
+    OpenAIUpstream: openai.PROVIDER,
+    EchoUpstream: echo.PROVIDER,
+}
+PROVIDERS: Mapping[type[Upstream], Provider] = MappingProxyType(_TABLE)

@@ -1,0 +1,96 @@
+"""What a provider is: the protocol that each folder beside this file implements.
+
+Sans-IO throughout.
+
+A snapshot holds one Connector per deployment, made once per configuration change; the pipeline asks
+it for one Translator per attempt and moves the bytes. Nothing here waits, opens or logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from sluicegate.api.request import ResponsesRequest
+from sluicegate.config import Credential, Deployment
+from sluicegate.model import ApiError, Event, LocalAnswer, UpstreamCall
+
+
+class UpstreamStreamError(Exception):
+    """The upstream's answer ended early or is not what its protocol allows.
+
+    The message is safe to show.
+    """
+
+
+class Translator(Protocol):
+    """One attempt. Bytes of the upstream go in, events of the Responses grammar come out."""
+
+    def request(self) -> UpstreamCall | LocalAnswer:
+        """What to send (or the answer itself).
+
+        Raises ApiError where the request can't be expressed upstream.
+        """
+        ...
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Events that this chunk of a streamed answer completes.
+
+        Raises UpstreamStreamError on bad bytes.
+        """
+        ...
+
+    def close(self) -> list[Event]:
+        """The upstream closed the stream.
+
+        Raises UpstreamStreamError where the answer is not whole.
+        """
+        ...
+
+    def answer(self, body: bytes) -> bytes:
+        """The Responses object (JSON) of a whole, not streamed body. Raises UpstreamStreamError."""
+        ...
+
+    def fail(self, error: ApiError) -> list[Event]:
+        """End a stream that can't go on.
+
+        `error`, then `response.failed` with the output and usage so far.
+
+        Sequence numbers continue from what has been returned by `feed`.
+        """
+        ...
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
+        """The client's error for an upstream answer that is not 2xx."""
+        ...
+
+
+class Connector(Protocol):
+    """A deployment made ready: parsed addresses, encoded headers.
+
+    Immutable, shared by all requests.
+    """
+
+    provider: str  # as metrics label it: openai, anthropic, gemini, vertex_ai, bedrock, echo
+    base_url: str | None  # where it calls; None: it answers by itself
+
+    def translator(self, request: ResponsesRequest, model: str) -> Translator:
+        """A fresh translator for one attempt of this request.
+
+        `model` is the upstream's name for the model.
+        """
+        ...
+
+
+class Provider(Protocol):
+    """One wire dialect."""
+
+    def connector(
+        self, deployment: Deployment, credential: Credential, environ: Mapping[str, str]
+    ) -> Connector:
+        """Make a deployment ready for calls.
+
+        `environ` is where the provider's own SDK would look for an AmbientCredential. Raises
+        Unavailable (of routing.snapshot) where there is none, naming the variable to set.
+        """
+        ...

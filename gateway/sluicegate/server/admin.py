@@ -1,0 +1,93 @@
+"""The admin port: probes, metrics and what is configured. Not for the outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from sluicegate.model import ApiError
+from sluicegate.pipeline.live import LiveStore
+from sluicegate.server.exchange import ExchangeLimits, HttpExchange
+from sluicegate.server.health import Health
+from sluicegate.telemetry.logs import LOGGER
+from sluicegate.telemetry.metrics import exposition
+
+_PROMETHEUS = b"text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+_GET = ("GET", "HEAD")
+
+
+@dataclass(slots=True)
+class AdminPort:
+    """Handles the requests of the admin port."""
+
+    store: LiveStore
+    health: Health
+    metrics: CollectorRegistry
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; the root of its task."""
+        exchange = HttpExchange(request, ExchangeLimits(), last=self.health.draining)
+        try:
+            self._dispatch(request, exchange)
+        except ApiError as error:
+            exchange.send(error.status, (), error.body())
+        except Exception:  # noqa: BLE001 -- the task's root: one request's fault ends that request only
+            LOGGER.exception("the admin port failed")
+            exchange.abort()
+        return exchange.written
+
+    def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
+        path = request.raw_path.partition("?")[0]
+        if request.method not in _GET:
+            raise ApiError(405, "Use GET.", code="method_not_allowed")
+        match path:
+            case "/healthz":
+                status, body = self.health.live()
+                exchange.send(status, (), msgspec.json.encode(body))
+            case "/readyz":
+                status, body = self.health.ready(detail=True)
+                exchange.send(status, (), msgspec.json.encode(body))
+            case "/metrics":
+                exchange.respond(200, (), exposition(self.metrics), _PROMETHEUS)
+            case "/config":
+                exchange.send(200, (), msgspec.json.encode(self._config()))
+            case _:
+                raise ApiError(
+                    404,
+                    "The admin port serves /healthz, /readyz, /metrics and /config.",
+                    code="unknown_url",
+                )
+
+    def _config(self) -> dict[str, object]:
+        """What is served, without any secret.
+
+        Models, their deployments, and why some are left out.
+        """
+        snapshot = self.store.current.snapshot
+        return {
+            "sequence": snapshot.sequence,
+            "revision": snapshot.revision,
+            "published_at": int(self.store.current.published_at),
+            "models": [
+                {
+                    "model": route.pool.model,
+                    "namespace": route.pool.namespace,
+                    "shared": route.pool.shared,
+                    "deployments": [
+                        {
+                            "name": target.label,
+                            "provider": target.connector.provider,
+                            "priority": target.deployment.priority,
+                            "weight": target.deployment.weight,
+                        }
+                        for tier in route.tiers
+                        for target in tier
+                    ],
+                    "unavailable": list(route.unavailable),
+                }
+                for _, route in sorted(snapshot.routes.items())
+            ],
+        }

@@ -1,0 +1,63 @@
+"""Whether this process lives and whether it should get traffic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sluicegate.pipeline.live import LiveStore
+
+
+class LoadState(Protocol):
+    """How a configuration's source is doing."""
+
+    @property
+    def loaded(self) -> bool:
+        """Whether any configuration has been published."""
+        ...
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that the source says is what serves."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, the most telling first."""
+        ...
+
+
+@dataclass(slots=True)
+class Health:
+    """Answers of /healthz and /readyz."""
+
+    store: LiveStore
+    load_state: Callable[[], LoadState]
+    draining: bool = False
+
+    def live(self) -> tuple[int, dict[str, object]]:
+        """Status and body of /healthz: the event loop runs, or nobody would answer."""
+        return 200, {"status": "ok"}
+
+    def ready(self, *, detail: bool) -> tuple[int, dict[str, object]]:
+        """Status and body of /readyz.
+
+        A failed load leaves the last good configuration serving, so the gateway stays ready and
+        says so. `detail` adds the error's text, which names files and objects and so is for the
+        admin port only.
+        """
+        snapshot = self.store.current.snapshot
+        state = self.load_state()
+        config: dict[str, object] = {
+            "ok": state.ok,
+            "sequence": snapshot.sequence,
+            "revision": snapshot.revision,
+        }
+        if detail and state.problems:
+            config["problems"] = list(state.problems)
+        if self.draining:
+            return 503, {"status": "draining", "config": config}
+        if not state.loaded:
+            return 503, {"status": "loading", "config": config}
+        return 200, {"status": "ok" if state.ok else "degraded", "config": config}

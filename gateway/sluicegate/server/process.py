@@ -1,0 +1,204 @@
+"""The life of a gateway process: start, serve, drain, end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import random
+import signal
+import socket
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.live import LiveStore
+from sluicegate.server.admin import AdminPort
+from sluicegate.server.exchange import ExchangeLimits
+from sluicegate.server.health import Health, LoadState
+from sluicegate.server.protocol import Handler, HttpServer
+from sluicegate.server.public import PublicPort
+from sluicegate.server.tls import Certificate
+from sluicegate.telemetry.logs import log
+from sluicegate.telemetry.metrics import ConfigState, Tally, registry
+from sluicegate.transport import Transport, TransportSettings
+
+_BACKLOG = 1024
+# Everything that is alive after start lives for long: the collector need not look at it again. And
+# requests make little that only it could free, so it looks at young objects less often than by
+# default (measured).
+_GC_THRESHOLDS = (10_000, 20, 50)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where and how to listen. Times are in seconds; port 0 takes any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 4000
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 4001
+    tls: tuple[Path, Path] | None = None  # certificate chain, key
+    drain_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    limits: ExchangeLimits = field(default_factory=ExchangeLimits)
+    allow_anonymous: bool = False
+
+
+class Source(Protocol):
+    """Where configurations come from. It publishes to the LiveStore it was made with."""
+
+    @property
+    def status(self) -> LoadState:
+        """How it is doing at this moment."""
+        ...
+
+    async def load(self) -> object:
+        """Load and publish once. What is wrong is in `status`, not raised."""
+        ...
+
+    async def run(self) -> None:
+        """Follow changes until cancelled."""
+        ...
+
+
+async def run(
+    settings: ServerSettings,
+    transport_settings: TransportSettings,
+    environ: Mapping[str, str],
+    make_source: Callable[[LiveStore], Source],
+    started: Callable[[int, int], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain: no new connections, what is under way may finish.
+
+    A second signal ends at once. `started` is told the two ports once both listen.
+    """
+    stop, now = _signals()
+    store = LiveStore(environ)
+    source = make_source(store)
+    health = Health(store, lambda: source.status)
+    tally = Tally()
+    transport = Transport(settings=transport_settings)
+    gateway = Gateway(
+        store, transport, tally, settings.allow_anonymous, clock=time.time, die=random.random
+    )
+    public = PublicPort(gateway, health, settings.limits)
+    admin = AdminPort(store, health, registry(tally, lambda: _config_state(store, health)))
+    certificate = Certificate(*settings.tls) if settings.tls is not None else None
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(transport.close)
+        # Probes are answered while the first load is still going on.
+        admin_port = await stack.enter_async_context(
+            _listening(admin.handle, settings.admin_host, settings.admin_port, settings, None)
+        )
+        await source.load()
+        public_server = _listening(
+            public.handle, settings.host, settings.port, settings, certificate
+        )
+        port = await stack.enter_async_context(public_server)
+        await _background(stack, source.run())
+        if certificate is not None:
+            await _background(stack, certificate.follow())
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        started(port.number, admin_port.number)
+        await stop.wait()
+        health.draining = True
+        log(logging.INFO, "draining", {"requests_in_flight": public.active})
+        port.close()
+        await _drained(public, settings.drain_seconds, now)
+    log(logging.INFO, "stopped", {"requests_cut_off": public.active})
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Events of the first and of the second signal."""
+    stop, now = asyncio.Event(), asyncio.Event()
+
+    def received() -> None:
+        (now if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received)
+    return stop, now
+
+
+@dataclass(slots=True)
+class _Port:
+    number: int
+    server: asyncio.Server
+
+    def close(self) -> None:
+        """Take no new connections."""
+        self.server.close()
+
+
+@contextlib.asynccontextmanager
+async def _listening(
+    handler: Handler,
+    host: str,
+    port: int,
+    settings: ServerSettings,
+    certificate: Certificate | None,
+) -> AsyncGenerator[_Port]:
+    server = HttpServer(handler, idle_seconds=settings.idle_seconds)
+    listener = await asyncio.get_running_loop().create_server(
+        server,
+        host,
+        port,
+        ssl=certificate.context if certificate is not None else None,
+        backlog=_BACKLOG,
+        reuse_address=True,
+        family=socket.AF_UNSPEC,
+    )
+    try:
+        yield _Port(listener.sockets[0].getsockname()[1], listener)
+    finally:
+        listener.close()
+        await server.shutdown(0)
+
+
+async def _background(stack: contextlib.AsyncExitStack, work: Awaitable[None]) -> None:
+    """Run until the stack ends.
+
+    A task that dies ends the process, because it would go stale in silence.
+    """
+    task = asyncio.ensure_future(work)
+
+    def ended(done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is not None:
+            log(logging.CRITICAL, "a background task died", {"error": repr(done.exception())})
+            signal.raise_signal(signal.SIGTERM)
+
+    task.add_done_callback(ended)
+
+    async def cancel() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await task
+
+    stack.push_async_callback(cancel)
+
+
+async def _drained(public: PublicPort, seconds: float, now: asyncio.Event) -> None:
+    """Wait until nothing is under way, the time is over, or the second signal has come."""
+    deadline = time.monotonic() + seconds
+    while public.active and not now.is_set() and time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(now.wait(), 0.05)
+
+
+def _config_state(store: LiveStore, health: Health) -> ConfigState:
+    live = store.current
+    return ConfigState(
+        sequence=live.snapshot.sequence,
+        ok=health.load_state().ok,
+        loaded_at=live.published_at,
+        models=len(live.snapshot.routes),
+        deployments=len(live.snapshot.targets),
+        keys=len(live.keys),
+    )

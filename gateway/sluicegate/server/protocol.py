@@ -1,0 +1,72 @@
+"""aiohttp's HTTP protocol with this API's form for errors of the HTTP layer itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from sluicegate.model import ApiError
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_SERVER_ERROR = 500
+# aiohttp takes the time of every request for a log that is enabled; this one is not.
+_NO_ACCESS_LOG = logging.getLogger("sluicegate.access")
+_NO_ACCESS_LOG.disabled = True
+
+
+class _Protocol(RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = _SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The envelope for what is not HTTP (RFC 9112): the connection ends with it.
+
+        What the peer sent is not repeated, neither to it nor in the log.
+        """
+        del exc, message
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        error = (
+            ApiError(_SERVER_ERROR, "Internal error.", type="server_error", code="server_error")
+            if status >= _SERVER_ERROR
+            else ApiError(status, "The request is not valid HTTP.", code="invalid_http")
+        )
+        response = web.Response(status=status, body=error.body(), content_type="application/json")
+        response.force_close()
+        return response
+
+
+class HttpServer(web.Server):
+    """Serves connections with `handler`.
+
+    `idle_seconds` bounds both the wait for a request's head, from its first byte or the
+    connection's begin, and the time that a connection may be kept open unused. A client that leaves
+    cancels its handler.
+    """
+
+    def __init__(self, handler: Handler, *, idle_seconds: float) -> None:
+        super().__init__(handler, handler_cancellation=True)
+        self._idle_seconds = idle_seconds
+
+    def __call__(self) -> RequestHandler:
+        """A protocol for a new connection."""
+        return _Protocol(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=self._idle_seconds,
+            access_log=_NO_ACCESS_LOG,
+            # A body is handled as it was sent: an encoded one is refused, never inflated (a bomb
+            # would be).
+            auto_decompress=False,
+            lingering_time=2.0,
+        )

@@ -1,0 +1,143 @@
+"""The public port: paths, methods, and the models a key may see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+
+from sluicegate.auth.authenticate import may_call
+from sluicegate.model import ApiError
+from sluicegate.pipeline.exchange import ClientGone, Header
+from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.serve import error_headers, identify, request_id, serve
+from sluicegate.server.exchange import ExchangeLimits, HttpExchange
+from sluicegate.server.health import Health
+from sluicegate.telemetry.logs import LOGGER
+
+# Headers that decide something here: two of one name would leave open which one counts.
+_SINGLE = ("Authorization", "api-key", "Content-Type", "x-sluicegate-timeout")
+_MODELS = "/models/"
+
+
+@dataclass(slots=True)
+class PublicPort:
+    """Handles the requests of the public port. `active` is how many are being served."""
+
+    gateway: Gateway
+    health: Health
+    limits: ExchangeLimits
+    active: int = 0
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; the root of its task, so nothing escapes but its cancellation."""
+        exchange = HttpExchange(request, self.limits, last=self.health.draining)
+        self.active += 1
+        try:
+            await self._dispatch(request, exchange)
+        except ApiError as error:
+            self._refuse(exchange, error)
+        except ClientGone:
+            exchange.abort()
+        except Exception:  # noqa: BLE001 -- the task's root: one request's fault ends that request only
+            LOGGER.exception("a request failed inside the gateway")
+            if exchange.answered:
+                exchange.abort()
+            else:
+                self._refuse(exchange, _internal_error())
+        finally:
+            self.active -= 1
+        return exchange.written
+
+    async def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
+        path = request.raw_path.partition("?")[0].removeprefix("/v1")
+        for name in _SINGLE:
+            if len(request.headers.getall(name, ())) > 1:
+                raise ApiError(
+                    400, f"The header {name} is sent more than once.", code="duplicate_header"
+                )
+        if path == "/responses":
+            _allow(request, "POST")
+            await serve(self.gateway, exchange)
+        elif path == "/models":
+            _allow(request, "GET", "HEAD")
+            self._models(exchange)
+        elif path.startswith(_MODELS):
+            _allow(request, "GET", "HEAD")
+            self._model(exchange, unquote(path[len(_MODELS) :]))
+        elif path in ("/healthz", "/readyz"):
+            _allow(request, "GET", "HEAD")
+            status, body = (
+                self.health.live() if path == "/healthz" else self.health.ready(detail=False)
+            )
+            exchange.send(status, (), msgspec.json.encode(body))
+        else:
+            raise ApiError(
+                404,
+                f"Unknown path {path[:200]!r}. This gateway serves /v1/responses and /v1/models.",
+                code="unknown_url",
+            )
+
+    def _models(self, exchange: HttpExchange) -> None:
+        exchange.send(
+            200,
+            _identified(),
+            msgspec.json.encode({"object": "list", "data": self._visible(exchange)}),
+        )
+
+    def _model(self, exchange: HttpExchange, model: str) -> None:
+        for entry in self._visible(exchange):
+            if entry["id"] == model:
+                exchange.send(200, _identified(), msgspec.json.encode(entry))
+                return
+        raise ApiError(
+            404,
+            f"The model '{model[:200]}' does not exist or your key does not have access to it.",
+            code="model_not_found",
+            param="model",
+        )
+
+    def _visible(self, exchange: HttpExchange) -> list[dict[str, object]]:
+        """Model objects (OpenAPI `Model`) that the caller may use. Raises ApiError (401)."""
+        live = self.gateway.store.current
+        caller = identify(self.gateway, live, exchange.headers)
+        routes = {
+            route.pool.model: route
+            for route in live.snapshot.visible(caller.namespace)
+            if may_call(caller, route.pool.model)
+        }
+        return [
+            {
+                "id": model,
+                "object": "model",
+                "created": int(live.published_at),
+                "owned_by": routes[model].pool.namespace,
+            }
+            for model in sorted(routes)
+        ]
+
+    def _refuse(self, exchange: HttpExchange, error: ApiError) -> None:
+        self.gateway.tally.refuse(error.error.code or str(error.status))
+        exchange.send(error.status, (*_identified(), *error_headers(error)), error.body())
+
+
+def _identified() -> tuple[Header, ...]:
+    return ((b"x-request-id", request_id().encode()),)
+
+
+def _allow(request: web.BaseRequest, *methods: str) -> None:
+    if request.method not in methods:
+        raise ApiError(
+            405,
+            f"Method {request.method} is not allowed here: use {' or '.join(methods)}.",
+            code="method_not_allowed",
+            headers=(("allow", ", ".join(methods)),),
+        )
+
+
+def _internal_error() -> ApiError:
+    return ApiError(
+        500, "The gateway failed to serve this request.", type="server_error", code="server_error"
+    )

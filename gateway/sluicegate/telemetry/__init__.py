@@ -1,0 +1,1 @@
+"""What a gateway tells about itself: metrics and one structured log."""

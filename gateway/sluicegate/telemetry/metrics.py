@@ -1,0 +1,166 @@
+"""Counts kept in plain dictionaries on the hot path, shown to Prometheus when it asks.
+
+Labels are bounded: names of configured objects only, never what a client sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from sluicegate.model import Usage
+
+
+class RequestLabels(NamedTuple):
+    """What a finished request is counted under.
+
+    `deployment` and `provider` are empty where none was reached.
+    """
+
+    model: str
+    deployment: str
+    provider: str
+    status: str
+
+
+class ConfigState(NamedTuple):
+    """Of the configuration that serves: its sequence, whether the last load was whole, its size."""
+
+    sequence: int
+    ok: bool
+    loaded_at: float
+    models: int
+    deployments: int
+    keys: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since the start of the process."""
+
+    requests: dict[RequestLabels, int] = field(default_factory=dict[RequestLabels, int])
+    seconds: dict[RequestLabels, float] = field(default_factory=dict[RequestLabels, float])
+    tokens: dict[RequestLabels, list[int]] = field(default_factory=dict[RequestLabels, list[int]])
+    attempts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    refused: dict[str, int] = field(default_factory=dict[str, int])  # by error code
+    in_flight: int = 0
+
+    def finished(self, labels: RequestLabels, seconds: float, usage: Usage | None) -> None:
+        """Count one request that reached routing."""
+        self.requests[labels] = self.requests.get(labels, 0) + 1
+        self.seconds[labels] = self.seconds.get(labels, 0.0) + seconds
+        if usage is not None:
+            counts = self.tokens.get(labels)
+            if counts is None:
+                counts = self.tokens[labels] = [0, 0, 0, 0, 0]
+            counts[0] += usage.input_tokens
+            counts[1] += usage.input_tokens_details.cached_tokens
+            counts[2] += usage.input_tokens_details.cache_write_tokens
+            counts[3] += usage.output_tokens
+            counts[4] += usage.output_tokens_details.reasoning_tokens
+
+    def attempted(self, deployment: str, outcome: str) -> None:
+        """Count one attempt."""
+        key = (deployment, outcome)
+        self.attempts[key] = self.attempts.get(key, 0) + 1
+
+    def refuse(self, code: str) -> None:
+        """Count a request that was refused before routing."""
+        self.refused[code] = self.refused.get(code, 0) + 1
+
+
+_TOKEN_KINDS = ("input", "cached_input", "cache_write", "output", "reasoning")
+_LABELS = ("model", "deployment", "provider")
+
+
+class _Gateway(Collector):
+    def __init__(self, tally: Tally, config: Callable[[], ConfigState]) -> None:
+        self._tally = tally
+        self._config = config
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._traffic()
+        yield from self._configuration()
+
+    def _traffic(self) -> Iterator[Metric]:
+        tally = self._tally
+        requests = CounterMetricFamily(
+            "sluicegate_requests", "Requests by their end.", labels=(*_LABELS, "status")
+        )
+        seconds = CounterMetricFamily(
+            "sluicegate_request_seconds",
+            "Seconds spent on requests, from their head to the last byte.",
+            labels=(*_LABELS, "status"),
+        )
+        for labels, count in tally.requests.items():
+            requests.add_metric(labels, count)
+            seconds.add_metric(labels, tally.seconds[labels])
+        yield requests
+        yield seconds
+        tokens = CounterMetricFamily(
+            "sluicegate_tokens", "Tokens as the upstream reported them.", labels=(*_LABELS, "kind")
+        )
+        for labels, counts in _merged(tally.tokens).items():
+            for kind, count in zip(_TOKEN_KINDS, counts, strict=True):
+                tokens.add_metric((*labels, kind), count)
+        yield tokens
+        attempts = CounterMetricFamily(
+            "sluicegate_attempts", "Attempts by their outcome.", labels=("deployment", "outcome")
+        )
+        for labels, count in tally.attempts.items():
+            attempts.add_metric(labels, count)
+        yield attempts
+        refused = CounterMetricFamily(
+            "sluicegate_refused",
+            "Requests refused before routing, by error code.",
+            labels=("code",),
+        )
+        for code, count in tally.refused.items():
+            refused.add_metric((code,), count)
+        yield refused
+        yield GaugeMetricFamily(
+            "sluicegate_requests_in_flight", "Requests being served.", tally.in_flight
+        )
+
+    def _configuration(self) -> Iterator[Metric]:
+        state = self._config()
+        for name, text, value in (
+            ("sequence", "Sequence of the configuration that serves.", state.sequence),
+            ("ok", "1 while the last load was whole, 0 while an older one serves.", int(state.ok)),
+            ("loaded_timestamp_seconds", "When it was published.", state.loaded_at),
+            ("models", "Public names it serves.", state.models),
+            ("deployments", "Deployments that can be called.", state.deployments),
+            ("keys", "Client keys.", state.keys),
+        ):
+            yield GaugeMetricFamily(f"sluicegate_config_{name}", text, value)
+
+
+def _merged(
+    tokens: dict[RequestLabels, list[int]],
+) -> dict[tuple[str, str, str], list[int]]:
+    """Tokens without the status, which their metric does not have."""
+    merged: dict[tuple[str, str, str], list[int]] = {}
+    for labels, counts in tokens.items():
+        key = labels[:3]
+        old = merged.get(key)
+        merged[key] = [a + b for a, b in zip(old, counts, strict=True)] if old else counts
+    return merged
+
+
+def registry(tally: Tally, config: Callable[[], ConfigState]) -> CollectorRegistry:
+    """A registry of this gateway's own metrics and the process's."""
+    collectors = CollectorRegistry()
+    ProcessCollector(registry=collectors)
+    collectors.register(_Gateway(tally, config))
+    return collectors
+
+
+def exposition(collectors: CollectorRegistry) -> bytes:
+    """The Prometheus text format."""
+    return generate_latest(collectors)
