@@ -95,24 +95,6 @@ class Usage(msgspec.Struct, frozen=True):
     output_tokens_details: OutputTokensDetails = OutputTokensDetails()
 
 
-class UpstreamCall(NamedTuple):
-    """What an attempt sends.
-
-    `target` is path and query below the origin of `base_url`; header names are lower-case.
-
-    Hop-by-hop headers, Host and Content-Length are the transport's.
-    """
-
-    base_url: str
-    method: str
-    target: str
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
-
-    def __repr__(self) -> str:  # headers hold the credential, the body the user's words
-        return f"UpstreamCall({self.method} {self.base_url} {self.target.partition('?')[0]})"
-
-
 class LocalAnswer(NamedTuple):
     """An answer that needs no upstream: pairs of (seconds to wait first, events to send then)."""
 

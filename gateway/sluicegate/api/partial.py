@@ -29,6 +29,8 @@ _ITEM_TEXT = {
     "response.custom_tool_call_input.delta": "input",
 }
 _SUMMARY_TEXT = "response.reasoning_summary_text.delta"
+_RATE_CODES = frozenset({"rate_limit_exceeded", "insufficient_quota"})
+_CLIENT_CODES = frozenset({"invalid_prompt", "context_length_exceeded"})
 # Response.error.code is a closed enumeration (OpenAPI); everything else is a server_error.
 _RESPONSE_CODES = frozenset({"server_error", "rate_limit_exceeded", "invalid_prompt"})
 
@@ -65,6 +67,35 @@ def failed_events(frames: Iterable[bytes], error: ApiError, *, errored: bool) ->
         "response": response,
     }
     return [*events, _event("response.failed", failed)]
+
+
+def stream_error(event: Event) -> ApiError | None:
+    """What an `error` or `response.failed` event says, as the error of an answer that never began.
+
+    None where it says nothing. The documented form of `error` is flat, the wire's is nested.
+    """
+    payload = _decode(event.frame)
+    response = payload.get("response")
+    said = response.get("error") if isinstance(response, dict) else payload.get("error", payload)
+    if not isinstance(said, dict):
+        return None
+    said = cast("_Object", said)
+    message, code, type_, param = (said.get(key) for key in ("message", "code", "type", "param"))
+    if not isinstance(message, str):
+        return None
+    if code in _RATE_CODES:
+        status = 429
+    elif code in _CLIENT_CODES or type_ == "invalid_request_error":
+        status = 400
+    else:
+        status = 500
+    return ApiError(
+        status,
+        message,
+        type="invalid_request_error" if status == 400 else "server_error",
+        code=code if isinstance(code, str) else None,
+        param=param if isinstance(param, str) else None,
+    )
 
 
 def error_payload(error: ApiError, sequence_number: int) -> _Object:

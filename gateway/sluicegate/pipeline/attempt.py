@@ -13,15 +13,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic
 
-from sluicegate.api.outcome import terminal_outcome
 from sluicegate.api.request import ResponsesRequest
 from sluicegate.api.stream import fold
 from sluicegate.config import Deployment, Timeouts
-from sluicegate.model import PRELUDE_EVENTS, TERMINAL_EVENTS, ApiError, Event, UpstreamCall
+from sluicegate.model import PRELUDE_EVENTS, ApiError, Event
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.relay import Relay
 from sluicegate.pipeline.sources import EventSource, LocalEvents, UpstreamEvents
-from sluicegate.providers.contract import Connector, Translator, UpstreamStreamError
+from sluicegate.providers.contract import (
+    Connector,
+    Translator,
+    UpstreamCall,
+    UpstreamStreamError,
+)
 from sluicegate.routing.attempts import (
     Attempt,
     Outcome,
@@ -44,9 +48,6 @@ _origin = lru_cache(maxsize=4096)(parse_base_url)
 
 
 _EARLY_FAILURES = frozenset({"response.failed", "error"})
-
-
-_RATE_CODES = frozenset({"rate_limit_exceeded", "insufficient_quota", "too_many_requests"})
 
 
 class AttemptFailed(Exception):
@@ -237,14 +238,15 @@ async def _read_whole(
 
 async def _fold(target: Target[Connector], source: EventSource) -> WholeAnswer:
     """A whole answer out of a deployment that only makes events."""
-    last: Event | None = None
+    collected: list[Event] = []
     while (events := await next_events(target, source)) is not None:
-        for event in events:
-            if event.type in TERMINAL_EVENTS:
-                last = event
-    if last is None:
-        raise broken("the answer has no terminal event")
-    return WholeAnswer(fold(last))
+        collected += events
+    try:
+        return WholeAnswer(fold(collected))
+    except ApiError as error:
+        raise AttemptFailed(outcome_of_status(error.status), error, error.status) from error
+    except ValueError as error:
+        raise broken(f"deployment {target.label} ended before its terminal event") from error
 
 
 async def _until_output(
@@ -311,16 +313,12 @@ def broken(message: str) -> AttemptFailed:
 
 def _failed_early(target: Target[Connector], event: Event) -> AttemptFailed:
     """A stream that reported an error before it had output: quota and overload come this way."""
-    outcome = terminal_outcome(event.frame)
-    code = outcome.error_code or "server_error"
-    status = 429 if code in _RATE_CODES else 500
-    return AttemptFailed(
-        outcome_of_status(status),
-        ApiError(
-            status,
-            outcome.error_message or f"Deployment {target.label} failed before it had output.",
+    error = stream_error(event)
+    if error is None:
+        error = ApiError(
+            500,
+            f"Deployment {target.label} failed before it had output.",
             type="server_error",
-            code=code,
-        ),
-        200,
-    )
+            code="server_error",
+        )
+    return AttemptFailed(outcome_of_status(error.status), error, error.status)

@@ -9,11 +9,54 @@ it for one Translator per attempt and moves the bytes. Nothing here waits, opens
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from sluicegate.api.request import ResponsesRequest
-from sluicegate.config import Credential, Deployment
-from sluicegate.model import ApiError, Event, LocalAnswer, UpstreamCall
+from sluicegate.config import (
+    AmbientCredential,
+    AwsCredential,
+    Credential,
+    Deployment,
+    GoogleCredential,
+)
+from sluicegate.model import ApiError, Event, LocalAnswer
+
+
+class AwsSigning(NamedTuple):
+    """Signature Version 4 over exactly the bytes that are sent, with keys that may have to be looked up."""
+
+    credential: AwsCredential | AmbientCredential
+    region: str
+    service: str
+
+
+class GoogleToken(NamedTuple):
+    """A bearer token of Google's OAuth 2.0, which has to be obtained and renewed."""
+
+    credential: GoogleCredential | AmbientCredential
+
+
+# What a call still needs before it can be sent and what takes I/O to get; see auth/.
+Authorization: TypeAlias = AwsSigning | GoogleToken
+
+
+class UpstreamCall(NamedTuple):
+    """What an attempt sends.
+
+    `target` is path and query below the origin of `base_url`; header names are lower-case.
+
+    Hop-by-hop headers, Host and Content-Length are the transport's.
+    """
+
+    base_url: str
+    method: str
+    target: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+    authorization: Authorization | None = None  # None: the headers hold the credential already
+
+    def __repr__(self) -> str:  # headers hold the credential, the body the user's words
+        return f"UpstreamCall({self.method} {self.base_url} {self.target.partition('?')[0]})"
 
 
 class UpstreamStreamError(Exception):

@@ -8,8 +8,8 @@ import msgspec
 
 from sluicegate.api.partial import failed_events
 from sluicegate.framing import sse
-from sluicegate.model import TERMINAL_EVENTS, ApiError, Event, UpstreamCall
-from sluicegate.providers.contract import UpstreamStreamError
+from sluicegate.model import TERMINAL_EVENTS, ApiError, Event
+from sluicegate.providers.contract import UpstreamCall, UpstreamStreamError
 from sluicegate.providers.openai.errors import upstream_error
 
 # Frames are kept so that an answer that breaks off can be closed with what had come. Past this many

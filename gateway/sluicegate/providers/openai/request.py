@@ -17,7 +17,7 @@ from sluicegate.config import (
     Parameters,
     SecretCredential,
 )
-from sluicegate.model import UpstreamCall
+from sluicegate.providers.contract import UpstreamCall
 from sluicegate.providers.openai.events import PassthroughTranslator
 from sluicegate.routing.snapshot import Unavailable
 
