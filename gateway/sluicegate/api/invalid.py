@@ -14,6 +14,7 @@ _BAD_REQUEST = 400
 _FINDING = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _TYPES = re.compile(r"Expected `(?P<expected>[^`]+)`(?:, got `(?P<got>[^`]+)`)?")
 _LENGTH = re.compile(r"Expected `(?:str|array|object)` of length (?P<bound>[<>]=) (?P<limit>\d+)")
+_PATTERN = re.compile(r"Expected `str` matching regex (?P<pattern>.*)", re.DOTALL)
 _ENUM = re.compile(r"Invalid (?:enum )?value (?P<value>.*)", re.DOTALL)
 _FIELD = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _POSITION = re.compile(r"(?:JSON is malformed: )?(?P<what>.*?)(?: \(byte (?P<byte>\d+)\))?")
@@ -119,6 +120,13 @@ def finding(
         return missing(f"{param}.{field['name']}" if param else field["name"])
     if length := _LENGTH.fullmatch(what):
         return _length(param, length["bound"], int(length["limit"]))
+    if pattern := _PATTERN.fullmatch(what):
+        return invalid(
+            f"Invalid '{param}': string does not match pattern. "
+            f"Expected a string that matches the pattern {pattern['pattern']}.",
+            "invalid_value",
+            param,
+        )
     if types := _TYPES.fullmatch(what):
         return _type(param, types["expected"], types["got"])
     if value := _ENUM.fullmatch(what):
