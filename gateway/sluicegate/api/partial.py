@@ -76,10 +76,9 @@ def stream_error(event: Event) -> ApiError | None:
     """
     payload = _decode(event.frame)
     response = payload.get("response")
-    said = response.get("error") if isinstance(response, dict) else payload.get("error", payload)
-    if not isinstance(said, dict):
-        return None
-    said = cast("_Object", said)
+    holder = cast("_Object", response) if isinstance(response, dict) else payload
+    nested = holder.get("error")
+    said = cast("_Object", nested) if isinstance(nested, dict) else payload
     message, code, type_, param = (said.get(key) for key in ("message", "code", "type", "param"))
     if not isinstance(message, str):
         return None

@@ -21,23 +21,18 @@ from sluicegate.transport import TransportSettings, proxies_from_environment
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-class _PortType(click.ParamType):
-    """A TCP port.
+_PORT = 4000
+
+
+def _port(value: str) -> int:
+    """A TCP port. Raises ValueError.
 
     In a cluster SLUICEGATE_PORT may be `tcp://…`, set for a Service of that name: not meant for us.
     """
-
-    name = "port"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        if str(value).startswith("tcp://") and param is not None:
-            value = param.default
-        return click.IntRange(0, 65535).convert(str(value), param, ctx)
-
-
-_PORT = _PortType()
+    number = _PORT if str(value).startswith("tcp://") else int(value)
+    if not 0 <= number < 65536:
+        raise ValueError("a port is a number from 0 to 65535")
+    return number
 
 
 @click.command(context_settings={"auto_envvar_prefix": "SLUICEGATE", "show_default": True})
@@ -49,9 +44,9 @@ _PORT = _PortType()
     help="Folder of manifests; it is watched, and every change is served without a restart.",
 )
 @click.option("--host", default="127.0.0.1", help="Address of the public port.")
-@click.option("--port", type=_PORT, default=4000, help="Public port; 0 takes any free one.")
+@click.option("--port", type=_port, default=_PORT, help="Public port; 0 takes any free one.")
 @click.option("--admin-host", default="127.0.0.1", help="Address of the admin port.")
-@click.option("--admin-port", type=_PORT, default=4001, help="Probes, metrics, /config.")
+@click.option("--admin-port", type=_port, default=4001, help="Probes, metrics, /config.")
 @click.option(
     "--allow-anonymous",
     is_flag=False,

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic
 
+from sluicegate.api.partial import stream_error
 from sluicegate.api.request import ResponsesRequest
 from sluicegate.api.stream import fold
 from sluicegate.config import Deployment, Timeouts
-from sluicegate.model import PRELUDE_EVENTS, ApiError, Event
+from sluicegate.model import PRELUDE_EVENTS, TERMINAL_EVENTS, ApiError, Event
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.relay import Relay
 from sluicegate.pipeline.sources import EventSource, LocalEvents, UpstreamEvents
@@ -238,15 +239,15 @@ async def _read_whole(
 
 async def _fold(target: Target[Connector], source: EventSource) -> WholeAnswer:
     """A whole answer out of a deployment that only makes events."""
-    collected: list[Event] = []
+    terminal: Event | None = None
     while (events := await next_events(target, source)) is not None:
-        collected += events
+        terminal = next((event for event in events if event.type in TERMINAL_EVENTS), terminal)
+    if terminal is None:
+        raise broken(f"deployment {target.label} ended before its terminal event")
     try:
-        return WholeAnswer(fold(collected))
+        return WholeAnswer(fold(terminal))
     except ApiError as error:
         raise AttemptFailed(outcome_of_status(error.status), error, error.status) from error
-    except ValueError as error:
-        raise broken(f"deployment {target.label} ended before its terminal event") from error
 
 
 async def _until_output(

@@ -23,7 +23,7 @@ from sluicegate.model import ApiError, Event, LocalAnswer
 
 
 class AwsSigning(NamedTuple):
-    """Signature Version 4 over exactly the bytes that are sent, with keys that may have to be looked up."""
+    """Signature Version 4 over exactly the bytes that are sent; the keys may need a look-up."""
 
     credential: AwsCredential | AmbientCredential
     region: str
@@ -114,8 +114,10 @@ class Connector(Protocol):
     Immutable, shared by all requests.
     """
 
-    provider: str  # as metrics label it: openai, anthropic, gemini, vertex_ai, bedrock, echo
-    base_url: str | None  # where it calls; None: it answers by itself
+    @property
+    def provider(self) -> str:
+        """As metrics label it: openai, anthropic, gemini, vertex_ai, bedrock, echo."""
+        ...
 
     def translator(self, request: ResponsesRequest, model: str) -> Translator:
         """A fresh translator for one attempt of this request.
