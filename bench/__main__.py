@@ -1,0 +1,97 @@
+"""`python -m bench`: runs the scenarios and writes the report; see docs/performance.md."""
+
+import gzip
+import signal
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from bench import chart, machine, options, profile, report, samples, tables, tools
+from bench.options import Options
+from bench.processes import BenchError, Cores, Processes
+from bench.rig import Rig
+from bench.samples import Run
+from bench.scenarios import SCENARIOS, latency
+
+_BUSY_LOAD = 0.5
+
+
+def main(argv: list[str]) -> int:
+    """Answers the exit status."""
+    given = options.parse(argv)
+    # So that `with` blocks end what was started, as they do on Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if isinstance(given, options.ProfileOptions):
+            profile.run(given)
+        else:
+            _run(given)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bench: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _run(given: Options) -> None:
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = machine.facts()
+    for name, value in facts.items():
+        tools.say(f"{name}: {value}")
+    if float(facts["load average at the start"]) > _BUSY_LOAD:
+        tools.say("the machine is busy with something else, which the numbers will show")
+    cores = Cores.split() if given.pinned else Cores(None, None)
+    with (
+        tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder,
+        Processes(cores, logs=Path(folder)) as processes,
+    ):
+        rig = Rig(given, processes, Path(folder))
+        rig.start_all()
+        for name in given.only:
+            SCENARIOS[name](rig)
+    settings = {
+        "duration": f"{given.duration:g} s",
+        "rounds": str(given.rounds),
+        "connections": str(given.connections),
+        "cores": f"{cores.target} measured, {cores.load} load" if given.pinned else "not pinned",
+        "deployments": f"{given.deployments:,}",
+        "keys": f"{given.keys:,}",
+        **latency.rates(given.rate),
+    }
+    _write(
+        given,
+        Run(given.label, started, facts, rig.versions, settings, rig.samples),
+        rig.latencies,
+    )
+
+
+def _write(given: Options, run: Run, latencies: dict[str, list[int]]) -> None:
+    given.results.mkdir(parents=True, exist_ok=True)
+    samples.write(run, given.results / "samples.json")
+    with gzip.open(given.results / "latencies.json.gz", "wb") as file:
+        file.write(msgspec.json.encode(latencies))
+    found = report.tables(run)
+    summary = report.heading(run) + "\n".join(tables.markdown(table) for table in found)
+    (given.results / "summary.md").write_text(summary, encoding="utf-8")
+    drawn = chart.panels(run)
+    if drawn:
+        (given.results / "chart.svg").write_text(chart.svg(drawn), encoding="utf-8")
+    print()
+    for table in found:
+        print(tables.terminal(table))
+    where = given.results.relative_to(options.ROOT)
+    tools.say(f"written to {where}: samples.json, latencies.json.gz, summary.md, chart.svg")
+
+
+sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,131 @@
+"""The goals of the project's design as figures of a run, each with its verdict. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.calls import Workload
+from bench.peers.sluicegate import NAME
+from bench.samples import Run
+from bench.scenarios.memory import LARGE, SMALL
+from bench.scenarios.startup import MANY, QUICK_START
+from bench.stats import paired_ratios, slope
+from bench.tables import Table, number
+
+_FLAT_MB_PER_100K = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and its bound. `figure` answers None where the run didn't measure it."""
+
+    what: str
+    unit: str
+    bound: float
+    at_least: bool
+    figure: Callable[[Run], float | None]
+
+    def row(self, run: Run) -> tuple[str, str, str, str] | None:
+        """The row of the table, None without a figure."""
+        value = self.figure(run)
+        if value is None:
+            return None
+        met = value >= self.bound if self.at_least else value <= self.bound
+        sign = "≥" if self.at_least else "≤"
+        bound = f"{sign} {number(self.bound)} {self.unit}"
+        return self.what, bound, f"{number(value)} {self.unit}", "met" if met else "not met"
+
+
+def added(run: Run, scenario: str, target: str, value: str) -> list[float]:
+    """Round by round what a target adds to the direct way, in the value's unit."""
+    through = run.values(scenario, target, value)
+    return [
+        with_ - without
+        for with_, without in zip(through, run.values(scenario, "direct", value), strict=False)
+    ]
+
+
+def growth(run: Run, scenario: str) -> float | None:
+    """MB per 100,000 requests over the second half of the slices, when caches are filled."""
+    requests = run.values(scenario, NAME, "requests")
+    points = list(zip(requests, run.values(scenario, NAME, "rss_mb"), strict=True))
+    half = points[len(points) // 2 :]
+    return slope(half) * 100_000 if len(half) > 1 else None
+
+
+def _ratio(workload: Workload, peer: str) -> Callable[[Run], float | None]:
+    def figure(run: Run) -> float | None:
+        ours = run.values(workload.value, NAME, "per_second")
+        theirs = run.values(workload.value, peer, "per_second")
+        return _median(paired_ratios(ours, theirs))
+
+    return figure
+
+
+def _last(scenario: str) -> Callable[[Run], float | None]:
+    def figure(run: Run) -> float | None:
+        values = run.values(scenario, NAME, "rss_mb")
+        return values[-1] if values else None
+
+    return figure
+
+
+def _reload_ratio(run: Run) -> float | None:
+    changing = run.values("reload", "changing", "p99_ms")
+    return _median(paired_ratios(changing, run.values("reload", "quiet", "p99_ms")))
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None
+
+
+GOALS: tuple[Goal, ...] = (
+    Goal("passthrough", "x Envoy", 0.5, at_least=True, figure=_ratio(Workload.JSON, "envoy")),
+    Goal("passthrough", "x LiteLLM", 80, at_least=True, figure=_ratio(Workload.JSON, "litellm")),
+    Goal("streams", "x Envoy", 0.6, at_least=True, figure=_ratio(Workload.STREAM, "envoy")),
+    Goal("streams", "x LiteLLM", 60, at_least=True, figure=_ratio(Workload.STREAM, "litellm")),
+    Goal(
+        "added latency, p99",
+        "ms",
+        3,
+        at_least=False,
+        figure=lambda run: _median(added(run, "latency-json", NAME, "p99_ms")),
+    ),
+    Goal("p99 during 10 config changes/s", "x quiet", 2, at_least=False, figure=_reload_ratio),
+    Goal("memory, quick start", "MB", 90, at_least=False, figure=_last(SMALL)),
+    Goal(
+        "its growth per 100,000 requests",
+        "MB",
+        _FLAT_MB_PER_100K,
+        at_least=False,
+        figure=lambda run: growth(run, SMALL),
+    ),
+    Goal("memory, many deployments and keys", "MB", 130, at_least=False, figure=_last(LARGE)),
+    Goal(
+        "its growth per 100,000 requests",
+        "MB",
+        _FLAT_MB_PER_100K,
+        at_least=False,
+        figure=lambda run: growth(run, LARGE),
+    ),
+    Goal(
+        "start to ready, quick start",
+        "s",
+        1,
+        at_least=False,
+        figure=lambda run: _median(run.values(QUICK_START, NAME, "ready_s")),
+    ),
+    Goal(
+        "start to ready, many deployments and keys",
+        "s",
+        2,
+        at_least=False,
+        figure=lambda run: _median(run.values(MANY, NAME, "ready_s")),
+    ),
+)
+
+
+def table(run: Run) -> Table:
+    """What the run says about the goals it measured."""
+    rows = [row for goal in GOALS if (row := goal.row(run)) is not None]
+    return Table("Goals", ("what", "goal", "measured", ""), tuple(rows))

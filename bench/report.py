@@ -1,0 +1,179 @@
+"""What a run says, as tables. Pure."""
+
+from bench import goals
+from bench.calls import Workload
+from bench.goals import added
+from bench.measure import bottleneck
+from bench.peers.direct import NAME as DIRECT
+from bench.peers.sluicegate import NAME
+from bench.samples import Run
+from bench.scenarios.memory import LARGE, SMALL
+from bench.scenarios.startup import MANY, QUICK_START
+from bench.stats import Spread, paired_ratios
+from bench.tables import Table, number, times, with_spread
+
+_TITLES = {
+    Workload.JSON: "Passthrough, JSON answers",
+    Workload.STREAM: "Passthrough, streams of 28 events, each its own write upstream",
+    Workload.STREAM_JOINED: "Passthrough, streams of 28 events, one write upstream",
+    Workload.ECHO_JSON: "Echo provider, JSON answers",
+    Workload.ECHO_STREAM: "Echo provider, streams of 28 events",
+}
+_COMPARED = ("envoy", "litellm")
+_DISTURBED = 0.1  # cores taken by others from which on a table says so
+
+
+def heading(run: Run) -> str:
+    """What was measured on what, as a Markdown table."""
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    settings = ", ".join(f"{name} {value}" for name, value in run.settings.items())
+    lines = {"run": f"{run.label}, {run.started}", **run.facts}
+    lines |= {"measured": versions, "settings": settings}
+    rows = [f"| {name} | {value} |" for name, value in lines.items()]
+    return "\n".join(["| | |", "| --- | --- |", *rows, "", ""])
+
+
+def tables(run: Run) -> list[Table]:
+    """Every table that the run has numbers for, the goals first."""
+    found = [
+        goals.table(run),
+        *(_throughput(run, workload) for workload in Workload),
+        _latency(run, Workload.JSON),
+        _latency(run, Workload.STREAM),
+        _reload(run),
+        _memory(run),
+        _startup(run),
+    ]
+    return [table for table in found if table.rows]
+
+
+def _throughput(run: Run, workload: Workload) -> Table:
+    scenario = workload.value
+    rows: list[tuple[str, ...]] = []
+    for target in run.targets(scenario):
+        rate = run.values(scenario, target, "per_second")
+        ratios = [
+            times(paired_ratios(rate, run.values(scenario, peer, "per_second")))
+            for peer in _COMPARED
+        ]
+        rows.append(
+            (
+                target,
+                with_spread(rate),
+                *ratios,
+                number(_middle(run, scenario, target, "p50_ms")),
+                number(_middle(run, scenario, target, "p99_ms")),
+                with_spread(run.values(scenario, target, "cpu_us")),
+                _limited_by(run, scenario, target),
+            )
+        )
+    unit = "streams/s" if workload.streams else "requests/s"
+    head = ("", unit, "÷ Envoy", "÷ LiteLLM", "p50 ms", "p99 ms", "CPU µs each", "limited by")
+    return Table(_TITLES[workload], head, tuple(rows), _remarks(run, scenario))
+
+
+def _limited_by(run: Run, scenario: str, target: str) -> str:
+    """Whose CPU was full: the target's, or that of the load generator and the mock."""
+    seen = {
+        bottleneck(sample.values)
+        for sample in run.samples
+        if sample.scenario == scenario and sample.target == target
+    }
+    words = {"target": "its CPU", "load": "the load", "neither": "neither"}
+    return ", ".join(word for side, word in words.items() if side in seen)
+
+
+def _remarks(run: Run, *scenarios: str) -> tuple[str, ...]:
+    remarks: list[str] = []
+    samples = [sample for sample in run.samples if sample.scenario in scenarios]
+    errors = sum(sample.values.get("errors", 0) for sample in samples)
+    if errors:
+        remarks.append(f"{errors:.0f} requests failed: these numbers don't count.")
+    foreign = max((sample.values.get("foreign_share", 0) for sample in samples), default=0)
+    if foreign > _DISTURBED:
+        remarks.append(f"Other processes took up to {foreign:.2f} cores meanwhile.")
+    return tuple(remarks)
+
+
+def _latency(run: Run, workload: Workload) -> Table:
+    scenario = f"latency-{workload.value}"
+    values = ["p50_ms", "p99_ms"]
+    head = ["", "p50 ms", "added", "p99 ms", "added"]
+    if workload.streams:
+        values = ["first_event_p50_ms", "first_event_p99_ms", *values]
+        head = ["", "first event p50 ms", "added", "p99 ms", "added"]
+        head += ["last event p50 ms", "added", "p99 ms", "added"]
+    rows: list[tuple[str, ...]] = []
+    for target in run.targets(scenario):
+        row = [target]
+        for value in values:
+            more = added(run, scenario, target, value)
+            row.append(number(_middle(run, scenario, target, value)))
+            row.append(with_spread(more) if more and target != DIRECT else "-")
+        rows.append((*row, number(_middle(run, scenario, target, "late_p99_ms"))))
+    what = "streams" if workload.streams else "requests"
+    return Table(
+        f"Latency at a fixed rate ({run.settings[scenario]} {what}/s, open loop)",
+        (*head, "generator late p99 ms"),
+        tuple(rows),
+        _remarks(run, scenario),
+    )
+
+
+def _reload(run: Run) -> Table:
+    rows: list[tuple[str, ...]] = []
+    quiet = run.values("reload", "quiet", "p99_ms")
+    for mode in run.targets("reload"):
+        p99 = run.values("reload", mode, "p99_ms")
+        p50 = with_spread(run.values("reload", mode, "p50_ms"))
+        rows.append((mode, p50, with_spread(p99), times(paired_ratios(p99, quiet))))
+    remarks = list(_remarks(run, "reload"))
+    served = run.values("change-served", "reload", "served_ms")
+    if served:
+        remarks.append(
+            f"{len(served)} single changes, from the file's rename to the first answer by it: "
+            f"{with_spread(served)} ms."
+        )
+    title = f"Latency while the configuration of {run.settings['deployments']} deployments changes"
+    return Table(title, ("", "p50 ms", "p99 ms", "÷ quiet"), tuple(rows), tuple(remarks))
+
+
+def _memory(run: Run) -> Table:
+    rows: list[tuple[str, ...]] = []
+    sizes = {
+        SMALL: "one key, four deployments",
+        LARGE: f"{run.settings['keys']} keys, {run.settings['deployments']} deployments",
+    }
+    for scenario, size in sizes.items():
+        rss = run.values(scenario, NAME, "rss_mb")
+        grown = goals.growth(run, scenario)
+        if rss and grown is not None:
+            requests = max(run.values(scenario, NAME, "requests"))
+            cells = (number(rss[0]), number(rss[1]), number(rss[-1]), number(grown))
+            rows.append((size, *cells, f"{requests:,.0f}"))
+    head = ("resident MB", "ready", "a tenth", "the end", "growth per 100,000", "requests")
+    return Table("Memory over many requests", head, tuple(rows), _remarks(run, SMALL, LARGE))
+
+
+def _startup(run: Run) -> Table:
+    sizes = {
+        QUICK_START: "quick start",
+        MANY: f"{run.settings['deployments']} deployments and keys",
+    }
+    rows: list[tuple[str, ...]] = []
+    for scenario, size in sizes.items():
+        ready = run.values(scenario, NAME, "ready_s")
+        if ready:
+            memory = with_spread(run.values(scenario, NAME, "rss_mb"))
+            rows.append((size, with_spread(ready), memory))
+    for target in run.targets("start"):
+        ready = run.values("start", target, "ready_s")
+        rows.append(
+            (target, with_spread(ready), with_spread(run.values("start", target, "rss_mb")))
+        )
+    return Table("Start to ready", ("", "seconds", "resident MB when ready"), tuple(rows))
+
+
+def _middle(run: Run, scenario: str, target: str, value: str) -> float:
+    values = run.values(scenario, target, value)
+    return Spread.of(values).median if values else 0.0

@@ -1,0 +1,19 @@
+"""What can be measured, by the names that `--only` takes."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from bench.rig import Rig
+from bench.scenarios import latency, memory, startup, throughput
+
+SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
+    {
+        "passthrough": throughput.passthrough,
+        "streams": throughput.streams,
+        "echo": throughput.echo,
+        "latency": latency.added,
+        "reload": latency.during_reloads,
+        "memory": memory.run,
+        "startup": startup.run,
+    }
+)
