@@ -1,0 +1,51 @@
+"""Long work in small slices, so that the event loop goes on serving requests.
+
+A thread would not help: parsing holds the interpreter's lock wherever it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How work is sliced: `budget` seconds of it at a time, then at least `rest` seconds without.
+
+    A slice ends with the first step that exceeds the budget, so no hold is longer than the budget
+    and one step.
+    """
+
+    budget: float
+    rest: float
+
+
+# Nobody is served yet, but signals and probes are.
+FIRST_LOAD = Pace(budget=0.004, rest=0.0)
+# Half of the time at most, and never long enough to be seen in a request's latency.
+WHILE_SERVING = Pace(budget=0.001, rest=0.001)
+
+
+async def drive(
+    steps: Generator[object, None, T],
+    pace: Pace = WHILE_SERVING,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
+    """Run a generator to its end and answer what it returns. `clock` is in seconds."""
+    end = clock() + pace.budget
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+        if clock() >= end:
+            await pause(pace.rest)
+            end = clock() + pace.budget

@@ -1,0 +1,74 @@
+"""What a source says of itself: in its status, and once in the log."""
+
+import logging
+
+import pytest
+
+from sluicegate.source.status import StatusBoard
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, str]]:
+    found = [(record.levelno, record.getMessage()) for record in caplog.records]
+    caplog.clear()
+    return found
+
+
+def test_before_the_first_load_nothing_is_well() -> None:
+    status = StatusBoard(Clock()).status
+    assert (status.ok, status.loaded, status.since) == (False, False, 100.0)
+    assert status.problems == ("the manifests have not been loaded yet",)
+
+
+def test_a_problem_is_logged_once_until_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    board = StatusBoard(clock)
+    board.judge([])
+    assert board.status.ok
+    assert lines(caplog) == []
+    clock.now = 200.0
+    for _ in range(3):
+        board.judge(["a.yaml:3: wrong", "b.yaml:1: wrong too"])
+    ((level, line),) = lines(caplog)
+    assert level == logging.ERROR
+    assert line == "manifests: a.yaml:3: wrong (and 1 more); what was good before still serves"
+    clock.now = 300.0
+    board.judge(["b.yaml:1: wrong too"])
+    assert len(lines(caplog)) == 1
+    assert (board.status.ok, board.status.since, board.status.problem_count) == (False, 200.0, 1)
+    clock.now = 400.0
+    board.judge([])
+    assert [level for level, _ in lines(caplog)] == [logging.INFO]
+    assert (board.status.ok, board.status.since, board.status.problems) == (True, 400.0, ())
+
+
+def test_of_many_problems_a_few_are_spelt_out_and_all_are_counted() -> None:
+    board = StatusBoard(Clock())
+    board.judge([f"a.yaml:{line}: wrong" for line in range(1000)])
+    assert board.status.problem_count == 1000
+    assert len(board.status.problems) == 20
+
+
+def test_each_load_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    board = StatusBoard(Clock())
+    board.loaded(seconds=0.5, changed=3, files=1)
+    board.loaded(seconds=0.01, changed=1, files=1)
+    board.count(files=4, objects=9, ignored=2)
+    status = board.status
+    assert (status.loads, status.loaded, status.loaded_at, status.load_seconds) == (
+        2,
+        True,
+        100.0,
+        0.01,
+    )
+    assert (status.files, status.objects, status.ignored) == (4, 9, 2)
+    assert [line for _, line in lines(caplog)] == ["manifests loaded"] * 2
