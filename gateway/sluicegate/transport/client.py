@@ -66,6 +66,8 @@ class Transport:
         # Origins come from the configuration, so their number stays small.
         self._lanes: dict[Origin, Lane] = {}
         self._closed = False
+        # Kept, because asking asyncio for it costs a system call (getpid) on every request.
+        self._loop = asyncio.get_running_loop()
 
     @property
     def open_connections(self) -> int:
@@ -87,7 +89,7 @@ class Transport:
         if lane is None:
             lane = self._lanes[origin] = Lane(origin, self._settings)
         head = request_head(request, absolute=lane.absolute, extra=lane.proxy_headers)
-        total_due = asyncio.get_running_loop().time() + timeouts.total
+        total_due = self._loop.time() + timeouts.total
         connection = lane.take()
         if connection is None:
             connection = await self._dial(origin, lane, timeouts.connect, total_due)
@@ -113,7 +115,7 @@ class Transport:
         self, origin: Origin, lane: Lane, seconds: float, total_due: float
     ) -> Connection:
         """Open a connection for the attempt that starts now."""
-        due = asyncio.get_running_loop().time() + seconds
+        due = self._loop.time() + seconds
         connection = Connection(origin.authority, self._settings.idle_seconds, lane)
         try:
             async with asyncio.timeout_at(min(due, total_due)):
