@@ -54,7 +54,7 @@ class UpstreamEvents:
 
         So that the connection can serve again.
         """
-        getattr(self._answer, "discard", self._answer.abort)()
+        self._answer.discard()
 
     def abort(self) -> None:
         """Close the connection: the rest of the answer is unwanted."""

@@ -25,6 +25,9 @@ HIGH_WATER_BYTES: Final = 256 * 1024
 # A request up to this size goes out in one write; a longer body follows in slices of it, as the
 # socket takes them, so that an early answer is noticed before megabytes are queued.
 SLICE_BYTES: Final = 128 * 1024
+# What may still come after an event stream's last event, and how soon.
+_REST_BYTES: Final = 16 * 1024
+_REST_SECONDS: Final = 1.0
 _FIRST_ERROR_STATUS: Final = 300
 _NEVER: Final = float("inf")
 
@@ -121,6 +124,20 @@ class UpstreamAnswer:
         if connection is not None:
             where = connection.where
             self.fail(self.lost_error(f"{where}: the attempt was given up"))
+
+    def discard(self) -> None:
+        """Nothing more is wanted, but the end is near: the connection may serve again after it.
+
+        The rest is read and dropped behind the consumer's back; where it is long or takes long,
+        the connection is closed instead.
+        """
+        connection = self._connection
+        if connection is None:
+            return
+        self._limit = self._buffered + _REST_BYTES
+        self._total_due = min(self._total_due, connection.loop.time() + _REST_SECONDS)
+        self._resume()
+        connection.watch(self.due)
 
     # For the transport and the connection.
 
