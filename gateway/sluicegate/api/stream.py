@@ -148,6 +148,10 @@ class ResponseStream:
 
     # ------------------------------------------------------------------------------- reasoning
 
+    def reasoning(self) -> list[Event]:
+        """A reasoning item begins, which may stay without a summary or text."""
+        return [] if self._ended else self._reasoning()[1]
+
     def reasoning_summary(self, delta: str) -> list[Event]:
         """More of a reasoning summary; `end_summary` begins another part of it."""
         if not delta or self._ended:
