@@ -57,8 +57,12 @@ def is_mistyped(key: str) -> bool:
 
 
 def is_admissible(key: str) -> bool:
-    """Whether `key` may be a client key: 16 to 512 printable ASCII characters, no space."""
-    return MIN_LENGTH <= len(key) <= MAX_LENGTH and all("!" <= char <= "~" for char in key)
+    """Whether `key` may be a client key: 16 to 512 printable ASCII characters.
+
+    No space at its ends, where a header would lose it.
+    """
+    fits = MIN_LENGTH <= len(key) <= MAX_LENGTH and key.strip() == key
+    return fits and all(" " <= char <= "~" for char in key)
 
 
 def digest(key: str | bytes) -> bytes:

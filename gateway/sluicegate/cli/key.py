@@ -61,7 +61,8 @@ def hash_() -> None:
     key = _read_key()
     if not is_admissible(key):
         raise click.ClickException(
-            f"a key is {MIN_LENGTH} to {MAX_LENGTH} printable ASCII characters, without spaces"
+            f"a key is {MIN_LENGTH} to {MAX_LENGTH} printable ASCII characters, "
+            "without space at its ends"
         )
     if is_mistyped(key):
         raise click.ClickException(
