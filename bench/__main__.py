@@ -15,7 +15,7 @@ from bench.options import Options
 from bench.processes import BenchError, Cores, Processes
 from bench.rig import Rig
 from bench.samples import Run
-from bench.scenarios import SCENARIOS, latency
+from bench.scenarios import ALONE, GATEWAY_ONLY, SCENARIOS, latency
 
 _BUSY_LOAD = 0.5
 
@@ -57,7 +57,8 @@ def _run(given: Options) -> None:
         Processes(cores, logs=Path(folder)) as processes,
     ):
         rig = Rig(given, processes, Path(folder))
-        rig.start_all()
+        if not ALONE.issuperset(given.only):
+            rig.start_all(with_peers=not GATEWAY_ONLY.issuperset(given.only))
         for name in given.only:
             SCENARIOS[name](rig)
     settings = {
@@ -76,7 +77,7 @@ def _run(given: Options) -> None:
     )
 
 
-def _write(given: Options, run: Run, latencies: dict[str, list[int]]) -> None:
+def _write(given: Options, run: Run, latencies: dict[str, list[list[int]]]) -> None:
     given.results.mkdir(parents=True, exist_ok=True)
     samples.write(run, given.results / "samples.json")
     with gzip.open(given.results / "latencies.json.gz", "wb") as file:

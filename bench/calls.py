@@ -13,13 +13,14 @@ class Workload(StrEnum):
     JSON = "json"
     STREAM = "stream"  # 28 events, each its own write of the upstream
     STREAM_JOINED = "stream-joined"  # the same 28 events in one write
+    STREAM_PACED = "stream-paced"  # the same 28 events, 10 ms apart
     ECHO_JSON = "echo-json"
     ECHO_STREAM = "echo-stream"
 
     @property
     def streams(self) -> bool:
         """Whether the answer is a stream of events."""
-        return self in {Workload.STREAM, Workload.STREAM_JOINED, Workload.ECHO_STREAM}
+        return self not in {Workload.JSON, Workload.ECHO_JSON}
 
     @property
     def is_echo(self) -> bool:
@@ -40,9 +41,15 @@ class Call(msgspec.Struct, frozen=True):
     body: str
 
 
+_UPSTREAM_PREFIXES = {
+    Workload.STREAM_JOINED: "/events-per-write=0",
+    Workload.STREAM_PACED: "/between=10ms",
+}
+
+
 def upstream_prefix(workload: Workload) -> str:
     """The path in front of /v1 by which the mock knows how to write its answer."""
-    return "/events-per-write=0" if workload is Workload.STREAM_JOINED else ""
+    return _UPSTREAM_PREFIXES.get(workload, "")
 
 
 def client_key(number: int = 0) -> str:

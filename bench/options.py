@@ -28,6 +28,8 @@ class Options:
     only: tuple[str, ...]
     peers: tuple[str, ...]
     duration: float  # seconds of each measurement
+    warm_up: float  # seconds of load before it, which aren't measured
+    tries: int  # a measurement that other processes disturb is made so many times at most
     rounds: int
     connections: int
     rate: float  # requests per second of the open loop; a tenth of it for streams
@@ -84,6 +86,8 @@ def parse(argv: Sequence[str]) -> Options | ProfileOptions:
         only=tuple(name for name in SCENARIOS if name in given.only),
         peers=("envoy",) if quick and given.peers == ("envoy", "litellm") else given.peers,
         duration=1.0 if quick else given.duration,
+        warm_up=0.0 if quick else 1.0,
+        tries=1 if quick else 3,
         rounds=1 if quick else given.rounds,
         connections=given.connections,
         rate=given.rate,

@@ -3,7 +3,7 @@
 from bench import goals
 from bench.calls import Workload
 from bench.goals import added
-from bench.measure import bottleneck
+from bench.measure import DISTURBED, bottleneck
 from bench.peers.direct import NAME as DIRECT
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
@@ -15,12 +15,12 @@ from bench.tables import Table, number, times, with_spread
 _TITLES = {
     Workload.JSON: "Passthrough, JSON answers",
     Workload.STREAM: "Passthrough, streams of 28 events, each its own write upstream",
+    Workload.STREAM_PACED: "Passthrough, streams of 28 events, 10 ms apart",
     Workload.STREAM_JOINED: "Passthrough, streams of 28 events, one write upstream",
     Workload.ECHO_JSON: "Echo provider, JSON answers",
     Workload.ECHO_STREAM: "Echo provider, streams of 28 events",
 }
 _COMPARED = ("envoy", "litellm")
-_DISTURBED = 0.1  # cores taken by others from which on a table says so
 
 
 def heading(run: Run) -> str:
@@ -40,6 +40,7 @@ def tables(run: Run) -> list[Table]:
         *(_throughput(run, workload) for workload in Workload),
         _latency(run, Workload.JSON),
         _latency(run, Workload.STREAM),
+        _latency(run, Workload.STREAM_PACED),
         _reload(run),
         _memory(run),
         _startup(run),
@@ -63,12 +64,23 @@ def _throughput(run: Run, workload: Workload) -> Table:
                 *ratios,
                 number(_middle(run, scenario, target, "p50_ms")),
                 number(_middle(run, scenario, target, "p99_ms")),
-                with_spread(run.values(scenario, target, "cpu_us")),
+                with_spread(cpu := run.values(scenario, target, "cpu_us")),
+                times(paired_ratios(cpu, run.values(scenario, "envoy", "cpu_us"))),
                 _limited_by(run, scenario, target),
             )
         )
     unit = "streams/s" if workload.streams else "requests/s"
-    head = ("", unit, "÷ Envoy", "÷ LiteLLM", "p50 ms", "p99 ms", "CPU µs each", "limited by")
+    head = (
+        "",
+        unit,
+        "÷ Envoy",
+        "÷ LiteLLM",
+        "p50 ms",
+        "p99 ms",
+        "CPU µs each",
+        "÷ Envoy",
+        "limited by",
+    )
     return Table(_TITLES[workload], head, tuple(rows), _remarks(run, scenario))
 
 
@@ -90,7 +102,7 @@ def _remarks(run: Run, *scenarios: str) -> tuple[str, ...]:
     if errors:
         remarks.append(f"{errors:.0f} requests failed: these numbers don't count.")
     foreign = max((sample.values.get("foreign_share", 0) for sample in samples), default=0)
-    if foreign > _DISTURBED:
+    if foreign > DISTURBED:
         remarks.append(f"Other processes took up to {foreign:.2f} cores meanwhile.")
     return tuple(remarks)
 
@@ -110,11 +122,14 @@ def _latency(run: Run, workload: Workload) -> Table:
             more = added(run, scenario, target, value)
             row.append(number(_middle(run, scenario, target, value)))
             row.append(with_spread(more) if more and target != DIRECT else "-")
-        rows.append((*row, number(_middle(run, scenario, target, "late_p99_ms"))))
-    what = "streams" if workload.streams else "requests"
+        cpu, late = (_middle(run, scenario, target, v) for v in ("cpu_us", "late_p99_ms"))
+        rows.append((*row, number(cpu), number(late)))
+    what = "streams/s" if workload.streams else "requests/s"
+    if workload is Workload.STREAM_PACED:
+        what += " with 10 ms between events"
     return Table(
-        f"Latency at a fixed rate ({run.settings[scenario]} {what}/s, open loop)",
-        (*head, "generator late p99 ms"),
+        f"Latency at a fixed rate ({run.settings[scenario]} {what}, open loop)",
+        (*head, "CPU µs each", "generator late p99 ms"),
         tuple(rows),
         _remarks(run, scenario),
     )

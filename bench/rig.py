@@ -32,11 +32,12 @@ class Rig:
         self.targets: list[Target] = []
         self.versions: dict[str, str] = {self.gateway.name: self.gateway.version}
         self.samples: list[Sample] = []
-        self.latencies: dict[str, list[int]] = {}
+        self.latencies: dict[str, list[list[int]]] = {}
 
-    def start_all(self) -> None:
+    def start_all(self, *, with_peers: bool) -> None:
         """Starts the gateway and the peers, and checks that each answers as it should."""
-        peers: list[Peer] = [PEERS[name](self._cache) for name in self.options.peers]
+        names = self.options.peers if with_peers else ()
+        peers: list[Peer] = [PEERS[name](self._cache) for name in names]
         self.targets = [self.direct]
         for peer in (self.gateway, *peers):
             self.rest()

@@ -6,6 +6,10 @@ from types import MappingProxyType
 from bench.rig import Rig
 from bench.scenarios import latency, memory, startup, throughput
 
+# These start gateways of their own, or want no peer beside it.
+ALONE = frozenset({"reload", "memory", "startup"})
+GATEWAY_ONLY = ALONE | {"echo"}
+
 SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
     {
         "passthrough": throughput.passthrough,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from bench.options import ROOT
 from bench.rig import Rig
 
-_STARTS = 5
+_MORE_STARTS = 2  # than rounds
 QUICK_START, MANY = "startup-quickstart", "startup-many"
 
 
@@ -16,7 +16,7 @@ def run(rig: Rig) -> None:
         rig.gateway, folder=ROOT / "examples" / "quickstart", options=("--allow-anonymous",)
     )
     many = replace(rig.gateway, deployments=rig.options.deployments, keys=rig.options.deployments)
-    for number in range(_STARTS):
+    for number in range(rig.options.rounds + _MORE_STARTS):
         for scenario, gateway in ((QUICK_START, quick_start), (MANY, many)):
             target = rig.launch(gateway, name=f"{scenario}-{number}")
             values = {"ready_s": target.start_seconds, "rss_mb": target.server.rss_mb()}

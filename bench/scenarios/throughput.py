@@ -1,11 +1,10 @@
 """How much a target serves over a fixed number of busy connections."""
 
+from functools import partial
+
 from bench import measure
 from bench.calls import Workload
 from bench.rig import Rig
-
-# At the start of each turn, unmeasured: connections open, caches and branch predictors fill.
-_WARM_UP_SECONDS = 1.0
 
 
 def passthrough(rig: Rig) -> None:
@@ -36,6 +35,10 @@ def _rounds(rig: Rig, workload: Workload) -> None:
         shift = round_ % max(1, len(able))
         for target in able[shift:] + able[:shift]:
             rig.turn(target)
-            measure.throughput(rig, target, workload, _WARM_UP_SECONDS)
-            values = measure.throughput(rig, target, workload, rig.options.duration)
+            if rig.options.warm_up:
+                measure.throughput(rig, target, workload, rig.options.warm_up)
+            values = measure.undisturbed(
+                rig.options.tries,
+                partial(measure.throughput, rig, target, workload, rig.options.duration),
+            )
             rig.record(workload.value, target.name, round_, values)
