@@ -66,18 +66,33 @@ class Source(Protocol):
         ...
 
 
+class Stop:
+    """Asks a gateway to end: the first time to drain, the second time to end at once."""
+
+    __slots__ = ("asked", "insisted")
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.insisted = asyncio.Event()
+
+    def ask(self) -> None:
+        """Ask, or insist."""
+        (self.insisted if self.asked.is_set() else self.asked).set()
+
+
 async def run(
     settings: ServerSettings,
     transport_settings: TransportSettings,
     environ: Mapping[str, str],
     make_source: Callable[[LiveStore], Source],
     started: Callable[[int, int], None],
+    stop: Stop | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain: no new connections, what is under way may finish.
+    """Serve until asked to stop, then drain: no new connections, what is under way may finish.
 
-    A second signal ends at once. `started` is told the two ports once both listen.
+    `started` is told the two ports once both listen. Without `stop`, SIGTERM and SIGINT ask.
     """
-    stop, now = _signals()
+    stop = stop or _stop_on_signals()
     store = LiveStore(environ)
     source = make_source(store)
     health = Health(store, lambda: source.status)
@@ -106,25 +121,20 @@ async def run(
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         started(port.number, admin_port.number)
-        await stop.wait()
+        await stop.asked.wait()
         health.draining = True
         log(logging.INFO, "draining", {"requests_in_flight": public.active})
         port.close()
-        await _drained(public, settings.drain_seconds, now)
+        await _drained(public, settings.drain_seconds, stop.insisted)
     log(logging.INFO, "stopped", {"requests_cut_off": public.active})
 
 
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Events of the first and of the second signal."""
-    stop, now = asyncio.Event(), asyncio.Event()
-
-    def received() -> None:
-        (now if stop.is_set() else stop).set()
-
+def _stop_on_signals() -> Stop:
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, received)
-    return stop, now
+        loop.add_signal_handler(number, stop.ask)
+    return stop
 
 
 @dataclass(slots=True)
