@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import uvloop
+
 from sluicegate.transport import Origin, Transport, TransportSettings
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -52,7 +53,7 @@ async def serve() -> AsyncIterator[Serve]:
             tasks.add(task)
             task.add_done_callback(tasks.discard)
 
-        server = await asyncio.start_server(accepted, host, 0, ssl=tls, limit=2**26)
+        server = await asyncio.start_server(accepted, host, 0, ssl=tls)
         servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return Origin("http" if tls is None else "https", "127.0.0.1", port)

@@ -430,12 +430,12 @@ class Connection(asyncio.Protocol):
     def _push(self) -> None:
         """Write one slice of a long body; the next follows after the loop has looked for input."""
         transport, unsent, answer = self._transport, self._unsent, self._answer
-        if not unsent or not self._writable or transport is None or answer is None:
+        if not unsent or transport is None or answer is None or transport.is_closing():
             return
         transport.write(unsent[:SLICE_BYTES])
         self._unsent = unsent[SLICE_BYTES:] or None
         answer.sent_more(self.loop.time())
-        if self._writable:
+        if self._writable and self._unsent:
             self.loop.call_soon(self._push)
 
     def _read_rest(self, transport: asyncio.Transport, answer: UpstreamAnswer) -> None:
@@ -492,4 +492,5 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The socket has room again: go on with a long body."""
         self._writable = True
-        self._push()
+        # Not at once: asyncio calls `connection_lost` twice when a write fails inside this call.
+        self.loop.call_soon(self._push)
