@@ -105,9 +105,14 @@ class AmbientCredential(_Value, frozen=True, tag="ambient", tag_field="kind"):
 
 
 class SecretCredential(_Value, frozen=True, tag="secret", tag_field="kind"):
-    """A single key or token."""
+    """A single key or token.
+
+    `source`, here and below, is where compile found it (`Secret/<name>/<entry>`, `ApiKey/<name>`),
+    so that it can look again when it keeps the last good entry; a gateway does not read it.
+    """
 
     value: str
+    source: str | None = None
 
     def __repr__(self) -> str:
         return "SecretCredential(value=…)"
@@ -122,6 +127,7 @@ class AwsCredential(_Value, frozen=True, tag="aws", tag_field="kind"):
     role_arn: str | None = None
     session_name: str | None = None
     external_id: str | None = None
+    source: str | None = None
 
     def __repr__(self) -> str:
         return f"AwsCredential(role_arn={self.role_arn!r}, …)"
@@ -131,6 +137,7 @@ class GoogleCredential(_Value, frozen=True, tag="google", tag_field="kind"):
     """A credential file's JSON text."""
 
     json: str
+    source: str | None = None
 
     def __repr__(self) -> str:
         return "GoogleCredential(json=…)"
@@ -146,6 +153,7 @@ class UnresolvedCredential(_Value, frozen=True, tag="unresolved", tag_field="kin
     """What the resource refers to is not there: the deployment is skipped until it is."""
 
     reason: str
+    source: str | None = None
 
 
 ResolvedCredential: TypeAlias = SecretCredential | AwsCredential | GoogleCredential
@@ -255,6 +263,14 @@ class Fallback(_Value, frozen=True):
     ] = ()
 
 
+class PoolPolicy(_Value, frozen=True):
+    """What one member asks of its pool; None: it does not say. Only compile reads it."""
+
+    strategy: Literal["Weighted", "LeastBusy", "LowestLatency", "LowestCost"] | None = None
+    fallbacks: tuple[Fallback, ...] | None = None
+    affinity: Literal["None", "EndUser", "ApiKey"] | None = None
+
+
 # --- entries --------------------------------------------------------------------------------------
 
 
@@ -280,6 +296,7 @@ class Deployment(_Value, frozen=True, tag="Deployment", tag_field="entry"):
     pricing: Pricing | None = None
     sharing: Sharing = Sharing()
     suspended: bool = False
+    policy: PoolPolicy = PoolPolicy()
 
     @property
     def id(self) -> str:

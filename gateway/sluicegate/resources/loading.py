@@ -128,15 +128,17 @@ class _Loader:
             self._twice(found.ref, first.origin, origin)
 
     def _add_secret(self, piece: Piece, found: SecretDocument) -> None:
-        values, missing = dict(found.values), dict(found.missing)
+        values, unset = dict(found.values), dict[str, str]()
         for key, variable in found.variables.items():
             value = self._environ.get(variable)
             if value is None:
-                missing[key] = f"the environment variable {variable} is not set"
+                unset[key] = variable
             else:
                 values[key] = value
         origin = Origin(self._file, piece.line, piece.text, found.path)
-        secret = Secret(found.namespace, found.name, values, missing, found.labelled, origin=origin)
+        secret = Secret(
+            found.namespace, found.name, values, found.missing, unset, found.labelled, origin=origin
+        )
         first = self._secrets.get(secret.ref)
         if first is None:
             self._secrets[secret.ref] = secret

@@ -64,7 +64,8 @@ class Resource(Struct, frozen=True):
 class Secret(Struct, frozen=True):
     """A core/v1 Secret, decoded. Its values appear in no repr.
 
-    `missing` says why an entry that is written has no value. `labelled`: it carries
+    `missing` says why an entry that is written has no value; `unset` names the environment
+    variable that an entry wants and that is not set. `labelled`: it carries
     `sluicegate.dev/credential: "true"`. `minted_for`: the ApiKey whose key the operator (or the folder source) minted
     into it; never set by a manifest.
     """
@@ -73,6 +74,7 @@ class Secret(Struct, frozen=True):
     name: str
     values: Mapping[str, str]
     missing: Mapping[str, str] = field(default_factory=dict[str, str])
+    unset: Mapping[str, str] = field(default_factory=dict[str, str])
     labelled: bool = False
     minted_for: str | None = None
     origin: Origin | None = None
@@ -84,9 +86,10 @@ class Secret(Struct, frozen=True):
 
     def same_content(self, other: Secret) -> bool:
         """Whether both are equal to compile: where they stand does not count."""
-        return (self.values, self.missing, self.labelled, self.minted_for) == (
+        return (self.values, self.missing, self.unset, self.labelled, self.minted_for) == (
             other.values,
             other.missing,
+            other.unset,
             other.labelled,
             other.minted_for,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -36,6 +36,11 @@ _TYPES = {
 }
 
 
+def as_mapping(value: object) -> Mapping[str, object]:
+    """A decoded JSON object, or an empty one in place of anything else."""
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+
+
 class Flaw(Struct, frozen=True):
     """One thing wrong with a manifest: where, and what to write. Never holds the value."""
 
@@ -47,7 +52,7 @@ class Invalid(Struct, frozen=True):
     """A manifest that does not fit its model. `manifest` is what was written, for the fields that count anyway."""
 
     flaws: tuple[Flaw, ...]
-    manifest: dict[str, Any]
+    manifest: Mapping[str, object]
 
     def __repr__(self) -> str:
         return f"Invalid({len(self.flaws)} flaws)"
@@ -60,7 +65,7 @@ def validate(resource: Resource) -> ModelDeployment | ApiKey | Invalid:
         return model.model_validate_json(resource.manifest)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-    manifest: dict[str, Any] = msgspec.json.decode(resource.manifest)
+    manifest = as_mapping(msgspec.json.decode(resource.manifest))
     flaws = {flaw.path: flaw for flaw in (_flaw(model, details) for details in reversed(found))}
     return Invalid(tuple(reversed(flaws.values())), manifest)
 

@@ -1,0 +1,16 @@
+"""Compile: resources to one configuration, with what there is to say about each. Pure; see `incremental`."""
+
+from sluicegate.compile.compilation import Compilation, MintRequest
+from sluicegate.compile.findings import Condition, Finding
+from sluicegate.compile.incremental import compile_all, compile_steps
+from sluicegate.compile.settings import Settings
+
+__all__ = [
+    "Compilation",
+    "Condition",
+    "Finding",
+    "MintRequest",
+    "Settings",
+    "compile_all",
+    "compile_steps",
+]

@@ -1,0 +1,87 @@
+"""The result of a compile, and what the next one needs to be incremental."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from msgspec import Struct, field
+
+from sluicegate.compile.findings import Condition, Finding, conditions_of, diagnostic
+from sluicegate.compile.outcome import Outcome, Use
+from sluicegate.compile.pool_stage import PoolIndexes
+from sluicegate.compile.settings import Settings
+from sluicegate.config import Config
+from sluicegate.resources.diagnostics import Diagnostic
+from sluicegate.resources.inventory import Inputs
+from sluicegate.resources.objects import ResourceRef
+
+_KEPT = "The last good version is still served."
+
+
+class MintRequest(NamedTuple):
+    """An ApiKey with `generate` whose Secret is not there."""
+
+    namespace: str
+    name: str
+    secret_name: str
+
+
+class State(Struct, frozen=True, eq=False):
+    """Indexes over the objects as they were compiled; never changed, a compile edits copies.
+
+    `extra`: findings that come from comparing objects. `users`: who looked up a Secret or an ApiKey.
+    `claims`: the ApiKeys with a digest. `due`: when time alone changes an object's outcome.
+    """
+
+    outcomes: Mapping[ResourceRef, Outcome] = field(default_factory=dict[ResourceRef, Outcome])
+    extra: Mapping[ResourceRef, tuple[Finding, ...]] = field(
+        default_factory=dict[ResourceRef, tuple[Finding, ...]]
+    )
+    users: Mapping[Use, Mapping[ResourceRef, None]] = field(
+        default_factory=dict[Use, Mapping[ResourceRef, None]]
+    )
+    claims: Mapping[str, Mapping[ResourceRef, None]] = field(
+        default_factory=dict[str, Mapping[ResourceRef, None]]
+    )
+    due: Mapping[ResourceRef, int] = field(default_factory=dict[ResourceRef, int])
+    pools: PoolIndexes = PoolIndexes()
+
+
+class Compilation(Struct, frozen=True, eq=False):
+    """What the objects became: the configuration, and what there is to say about each.
+
+    `changed`: ids of entries that were added, changed or removed against the previous configuration. `next_due`: Unix
+    seconds at which time alone changes the result. `findings` has no key for an object without any.
+    """
+
+    config: Config
+    changed: frozenset[str]
+    next_due: int | None
+    findings: Mapping[ResourceRef, tuple[Finding, ...]]
+    inputs: Inputs
+    settings: Settings
+    now: float
+    state: State
+
+    def conditions(self, ref: ResourceRef) -> tuple[Condition, ...]:
+        """Accepted and ResolvedRefs, and those of the abnormal ones that are true."""
+        outcome = self.state.outcomes.get(ref)
+        note = _KEPT if outcome is not None and outcome.kept else ""
+        return conditions_of(self.findings.get(ref, ()), note)
+
+    def diagnostics(self) -> Iterator[Diagnostic]:
+        """All findings with file and line, by object."""
+        for ref in sorted(self.findings):
+            for finding in self.findings[ref]:
+                yield diagnostic(ref, self.inputs.resources.get(ref), finding)
+
+    def minting(self) -> Iterator[MintRequest]:
+        """The keys to mint: `generate` without its Secret."""
+        for ref in sorted(self.findings):
+            outcome = self.state.outcomes.get(ref)
+            if outcome is not None and outcome.mint is not None:
+                yield MintRequest(ref.namespace, ref.name, outcome.mint)
+
+    def __repr__(self) -> str:
+        return f"Compilation({self.config!r}, {len(self.changed)} changed)"
