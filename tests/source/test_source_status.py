@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from sluicegate.source.report import Report
 from sluicegate.source.status import StatusBoard
 
 
@@ -31,28 +32,36 @@ def test_a_problem_is_logged_once_until_it_changes(caplog: pytest.LogCaptureFixt
     caplog.set_level(logging.INFO)
     clock = Clock()
     board = StatusBoard(clock)
-    board.judge([])
+    board.judge(Report((), ()))
     assert board.status.ok
     assert lines(caplog) == []
     clock.now = 200.0
     for _ in range(3):
-        board.judge(["a.yaml:3: wrong", "b.yaml:1: wrong too"])
+        board.judge(
+            Report(
+                (
+                    "a.yaml:3: wrong",
+                    "b.yaml:1: wrong too",
+                ),
+                (),
+            )
+        )
     ((level, line),) = lines(caplog)
     assert level == logging.ERROR
     assert line == "manifests: a.yaml:3: wrong (and 1 more); what was good before still serves"
     clock.now = 300.0
-    board.judge(["b.yaml:1: wrong too"])
+    board.judge(Report(("b.yaml:1: wrong too",), ()))
     assert len(lines(caplog)) == 1
     assert (board.status.ok, board.status.since, board.status.problem_count) == (False, 200.0, 1)
     clock.now = 400.0
-    board.judge([])
+    board.judge(Report((), ()))
     assert [level for level, _ in lines(caplog)] == [logging.INFO]
     assert (board.status.ok, board.status.since, board.status.problems) == (True, 400.0, ())
 
 
 def test_of_many_problems_a_few_are_spelt_out_and_all_are_counted() -> None:
     board = StatusBoard(Clock())
-    board.judge([f"a.yaml:{line}: wrong" for line in range(1000)])
+    board.judge(Report(tuple([f"a.yaml:{line}: wrong" for line in range(1000)]), ()))
     assert board.status.problem_count == 1000
     assert len(board.status.problems) == 20
 
@@ -72,3 +81,17 @@ def test_each_load_is_counted_and_logged(caplog: pytest.LogCaptureFixture) -> No
     )
     assert (status.files, status.objects, status.ignored) == (4, 9, 2)
     assert [line for _, line in lines(caplog)] == ["manifests loaded"] * 2
+
+
+def test_what_is_missing_is_told_but_is_no_failed_load(caplog: pytest.LogCaptureFixture) -> None:
+    board = StatusBoard(Clock())
+    report = Report((), ("a.yaml:3: no such Secret",))
+    board.judge(report)
+    board.judge(report)
+    assert board.status.ok
+    assert board.status.problems == ("a.yaml:3: no such Secret",)
+    ((level, line),) = lines(caplog)
+    assert (level, line) == (
+        logging.WARNING,
+        "manifests: a.yaml:3: no such Secret; left out until that is there",
+    )

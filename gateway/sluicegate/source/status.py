@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from sluicegate.source.report import Report
 from sluicegate.telemetry.logs import log
 
 _SHOWN = 20  # problems that a status spells out
@@ -16,7 +17,9 @@ class SourceStatus:
     """One moment of a source. Times are Unix seconds.
 
     `ok`: everything that the folder says is what serves. Where it is not, what was good before
-    still does. `problems` are the first few, each with its file and line.
+    still does. `problems` are the first few, each with its file and line: first what makes it not
+    `ok`, then what is referred to and is not there (a Secret, an environment variable), which does
+    not.
     """
 
     ok: bool = False
@@ -42,7 +45,7 @@ class StatusBoard:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self.status = SourceStatus(since=clock())
-        self._told: tuple[str, ...] = ()
+        self._told = Report((), ())
 
     def loaded(self, *, seconds: float, changed: int, files: int) -> None:
         """A configuration has been published: `changed` entries, because of `files` read files."""
@@ -65,28 +68,34 @@ class StatusBoard:
         """What the folder holds."""
         self.status = replace(self.status, files=files, objects=objects, ignored=ignored)
 
-    def judge(self, problems: Sequence[str]) -> None:
-        """What is wrong now; nothing, if `problems` is empty."""
-        found = tuple(problems)
-        ok = not found
-        since = self.status.since if ok == self.status.ok else self._clock()
+    def judge(self, report: Report) -> None:
+        """What is wrong now, if anything is."""
+        ok = not report.failures
+        problems = report.failures + report.unresolved
         self.status = replace(
             self.status,
             ok=ok,
-            since=since,
-            problems=found[:_SHOWN],
-            problem_count=len(found),
+            since=self.status.since if ok == self.status.ok else self._clock(),
+            problems=problems[:_SHOWN],
+            problem_count=len(problems),
         )
-        if found == self._told:
+        before, self._told = self._told, report
+        if report.failures != before.failures:
+            self._tell(logging.ERROR, report.failures, "what was good before still serves")
+        if report.unresolved != before.unresolved:
+            self._tell(logging.WARNING, report.unresolved, "left out until that is there")
+
+    def _tell(self, level: int, problems: tuple[str, ...], consequence: str) -> None:
+        if not problems:
+            what = (
+                "manifests are all good again" if level == logging.ERROR else "nothing is missing"
+            )
+            log(logging.INFO, what)
             return
-        told, self._told = self._told, found
-        if not found:
-            log(logging.INFO, "manifests are all good again", {"were": len(told)})
-            return
-        first, *others = found
+        first, *others = problems
         more = f" (and {len(others)} more)" if others else ""
         log(
-            logging.ERROR,
-            f"manifests: {first}{more}; what was good before still serves",
-            {"problems": list(found[:_SHOWN]), "problem_count": len(found)},
+            level,
+            f"manifests: {first}{more}; {consequence}",
+            {"problems": list(problems[:_SHOWN]), "problem_count": len(problems)},
         )

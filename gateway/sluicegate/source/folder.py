@@ -1,0 +1,250 @@
+"""A folder of manifests that is served as it is, and served anew when it changes.
+
+The truth is what a scan finds, not what a notification says: a notification, or the passing of
+some seconds, only leads to the next scan. One pass: scan, wait until writers are done, read what
+changed, parse, mint the keys that are asked for, compile, publish. All of the work is incremental,
+and sliced so that requests are served in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluicegate.compile import Compilation, Settings, compile_steps
+from sluicegate.resources import Inputs, ResourceRef
+from sluicegate.resources.objects import SecretRef
+from sluicegate.source.files import FileSet, Outdated
+from sluicegate.source.generated import HeldKeys, secret_of
+from sluicegate.source.keystore import KeyRefused, KeyStore, WantedKey
+from sluicegate.source.report import Report, Reporter
+from sluicegate.source.scan import Content, Scan, read, scan
+from sluicegate.source.slices import FIRST_LOAD, WHILE_SERVING, Pace, drive
+from sluicegate.source.status import SourceStatus, StatusBoard
+from sluicegate.source.watch import Watch
+
+# How many files a thread reads before what it read is parsed.
+_READ_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Waits of a folder source, in seconds."""
+
+    rescan: float = 2.0  # where changes are noticed anyway
+    rescan_blind: float = 0.25  # where they are not, because no watch could be set
+    soon: float = 0.1  # where the folder is away for the moment, or a file was still being written
+    quiet: float = 0.04  # a writer that has been still for this long is done
+    patience: float = 0.15  # but no writer is waited for longer
+
+
+class FolderSource:
+    """Loads a folder and follows it.
+
+    `publish` gets each new compilation and answers the steps that make it serve, of which the last
+    one swaps; they are run in slices as all work is. `clock` is Unix time in seconds. `environ` is
+    where `$(NAME)` in a Secret comes from.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        state_dir: Path,
+        environ: Mapping[str, str],
+        settings: Settings,
+        publish: Callable[[Compilation], Iterable[object]],
+        clock: Callable[[], float] = time.time,
+        timing: Timing = Timing(),
+    ) -> None:
+        self._directory = str(Path(directory))
+        self._settings = settings
+        self._publish = publish
+        self._clock = clock
+        self._timing = timing
+        self._board = StatusBoard(clock)
+        self._reporter = Reporter()
+        self._hint = asyncio.Event()
+        self._watch = Watch(self._hint.set)
+        self._files = FileSet(dict(environ))
+        self._keystore = KeyStore(state_dir)
+        self._held = HeldKeys()
+        self._refused: dict[WantedKey, str] = {}  # keys that could not be had, and why
+        self._inputs: Inputs | None = None
+        self._compilation: Compilation | None = None
+        self._unpublished: frozenset[str] = frozenset()  # changed entries that do not serve yet
+        self._look_soon = False
+        self._judged = False  # whether the status says how things stand
+
+    @property
+    def status(self) -> SourceStatus:
+        """How it is doing at this moment."""
+        return self._board.status
+
+    async def load(self) -> SourceStatus:
+        """Load the folder for the first time. What is wrong with it is in the status."""
+        await self._pass(FIRST_LOAD, settle=False)
+        return self.status
+
+    async def run(self) -> None:
+        """Follow the folder until cancelled. A task root: nothing that a folder holds ends it."""
+        try:
+            while True:
+                self._hint.clear()
+                try:
+                    await self._pass(WHILE_SERVING, settle=True)
+                except Exception as error:  # noqa: BLE001 -- a defect here must not end hot reload
+                    self._judged = False
+                    self._board.judge(Report((_defect(error),), ()))
+                await self._pause()
+        finally:
+            await self._watch.close()
+
+    async def _pause(self) -> None:
+        """Wait for a hint, or until it is time to look without one."""
+        timing = self._timing
+        wait = timing.rescan if self._watch.alive else timing.rescan_blind
+        if self._look_soon:
+            wait = min(wait, timing.soon)
+        due = self._compilation.next_due if self._compilation is not None else None
+        if due is not None:
+            wait = min(wait, max(0.0, due - self._clock()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._hint.wait()
+
+    async def _pass(self, pace: Pace, *, settle: bool) -> None:
+        started = time.perf_counter()
+        seen = await self._scan()
+        if settle and await self._watch.follow(seen):
+            self._hint.set()  # what changed between the scan and the watch has given no hint
+        outdated = self._files.outdated(seen)
+        if settle and outdated.moving:
+            seen = await self._settled(seen)
+            outdated = self._files.outdated(seen)
+        files = await self._take_in(seen, outdated, pace)
+        self._look_soon = not (seen.found and self._files.certain)
+        # A folder that has never been there is not an empty one: there is nothing to serve yet.
+        known = seen.found or self._inputs is not None
+        compiled = known and await self._compile(files, pace)
+        if known and (self._unpublished or not self.status.loaded):
+            await self._serve(files, started, pace)
+        if outdated.moving or compiled or not self._judged:
+            await self._judge(pace)
+
+    async def _scan(self) -> Scan:
+        return await asyncio.to_thread(scan, self._directory)
+
+    async def _settled(self, seen: Scan) -> Scan:
+        """The scan after writers are done: the first that equals the one before it."""
+        deadline = time.monotonic() + self._timing.patience
+        while True:
+            await asyncio.sleep(self._timing.quiet)
+            again = await self._scan()
+            still = (again.files, again.faults) == (seen.files, seen.faults)
+            if still or time.monotonic() >= deadline:
+                return again
+            seen = again
+
+    async def _take_in(self, seen: Scan, outdated: Outdated, pace: Pace) -> int:
+        """Read and parse what is new. Answers how many files had an effect."""
+        files = await drive(self._files.note(seen, outdated.gone), pace)
+        for start in range(0, len(outdated.read), _READ_AT_ONCE):
+            paths = outdated.read[start : start + _READ_AT_ONCE]
+            contents = await asyncio.to_thread(_read_all, paths, time.time_ns())
+            files += await drive(self._files.take_in(seen, contents), pace)
+        return files
+
+    async def _compile(self, files: int, pace: Pace) -> bool:
+        """Compile, if anything is new or time has made it so. Answers whether it did."""
+        inventory, held = self._files.inventory, self._held
+        if files:
+            for stored in held.give_up(self._files.wanted):
+                inventory.unmint(SecretRef(stored.namespace, stored.secret_name))
+            current = set(self._files.wanted.values())
+            self._refused = {one: why for one, why in self._refused.items() if one in current}
+        keys = await self._obtain(held.due_for_rotation(self._files.wanted.values()))
+        due = self._compilation is None or (
+            self._compilation.next_due is not None and self._compilation.next_due <= self._clock()
+        )
+        if not (files or keys or due or self._refused):
+            return False
+        await self._compile_once(pace)
+        if await self._obtain(self._to_be_minted()):
+            await self._compile_once(pace)
+        return True
+
+    async def _compile_once(self, pace: Pace) -> None:
+        self._inputs = self._files.inventory.snapshot()
+        compilation = await drive(
+            compile_steps(self._inputs, self._compilation, self._settings, self._clock()), pace
+        )
+        self._compilation = compilation
+        self._unpublished |= compilation.changed
+
+    def _to_be_minted(self) -> list[WantedKey]:
+        if self._compilation is None:
+            return []
+        wanted = self._files.wanted
+        refs = (
+            ResourceRef("ApiKey", request.namespace, request.name)
+            for request in self._compilation.minting()
+        )
+        return [wanted[ref] for ref in refs if ref in wanted]
+
+    async def _obtain(self, wanted: Sequence[WantedKey]) -> int:
+        """Have keys minted, rotated or read. Answers how many there are more or anew."""
+        if not wanted:
+            return 0
+        obtained = 0
+        results = await asyncio.to_thread(self._keystore.obtain, wanted, self._clock())
+        for one, result in zip(wanted, results, strict=True):
+            if isinstance(result, KeyRefused):
+                self._refused[one] = result.message
+            else:
+                self._refused.pop(one, None)
+                self._held.hold(result)
+                self._files.inventory.mint(secret_of(result))
+                obtained += 1
+        return obtained
+
+    async def _serve(self, files: int, started: float, pace: Pace) -> None:
+        if self._compilation is None:
+            return
+        await drive(_steps(self._publish(self._compilation)), pace)
+        self._board.loaded(
+            seconds=time.perf_counter() - started, changed=len(self._unpublished), files=files
+        )
+        self._unpublished = frozenset()
+
+    async def _judge(self, pace: Pace) -> None:
+        """Say how things stand."""
+        steps = self._reporter.steps(self._files, self._compilation, self._refused)
+        self._board.judge(await drive(steps, pace))
+        self._board.count(
+            files=len(self._files),
+            objects=len(self._inputs.resources) if self._inputs is not None else 0,
+            ignored=self._files.inventory.ignored,
+        )
+        self._judged = True
+
+
+def _defect(error: Exception) -> str:
+    # Where it is, but not its message: that may hold what a manifest holds.
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+    return f"internal error, loading was not finished: {type(error).__name__} at {place}"
+
+
+def _read_all(paths: Sequence[str], now_ns: int) -> list[tuple[str, Content | None]]:
+    return [(path, read(path, now_ns)) for path in paths]
+
+
+def _steps(steps: Iterable[object]) -> Generator[None, None, None]:
+    for _ in steps:
+        yield
