@@ -76,6 +76,7 @@ class Plan:
     deadline: float
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     target: Target[Connector] | None = None  # of the latest attempt
+    dropped: tuple[str, ...] = ()  # by the latest attempt, of what the client asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ async def _attempt(
         call = translator.request()
     except ApiError as refused:
         raise AttemptFailed(Outcome.CLIENT_ERROR, refused) from refused
+    plan.dropped = translator.dropped
     if isinstance(call, UpstreamCall):
         answer = await _send(plan, target, translator, call)
         if relay is None:
@@ -233,6 +235,8 @@ async def _read_whole(
         return WholeAnswer(translator.answer(body))
     except UpstreamError as error:
         raise _transport_failure(target, error) from error
+    except ApiError as error:
+        raise AttemptFailed(outcome_of_status(error.status), error, error.status) from error
     except UpstreamStreamError as error:
         raise broken(str(error)) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections.abc import Mapping
 from time import monotonic
 
@@ -36,6 +37,8 @@ from sluicegate.routing.snapshot import Route
 from sluicegate.telemetry.metrics import RequestLabels
 
 _FOREVER = float("inf")
+_NOT_VISIBLE = re.compile(r"[^!-~]")
+_LONGEST_DROPPED = 2000  # characters of a header
 _CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
 
 
@@ -198,10 +201,15 @@ async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
 def _attempt_headers(plan: Plan | None) -> tuple[Header, ...]:
     if plan is None or plan.target is None:
         return ()
-    return (
+    headers = (
         (b"x-sluicegate-deployment", plan.target.label.encode()),
         (b"x-sluicegate-attempts", describe(plan.attempts).encode()),
     )
+    if plan.dropped:
+        # Types of tools are the client's words: no byte of theirs may end the header.
+        dropped = _NOT_VISIBLE.sub("?", ",".join(plan.dropped))[:_LONGEST_DROPPED]
+        return (*headers, (b"x-sluicegate-dropped", dropped.encode()))
+    return headers
 
 
 def error_headers(error: ApiError) -> list[Header]:

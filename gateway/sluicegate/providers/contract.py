@@ -69,6 +69,11 @@ class UpstreamStreamError(Exception):
 class Translator(Protocol):
     """One attempt. Bytes of the upstream go in, events of the Responses grammar come out."""
 
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What `request` left out of what the client asked for, for `x-sluicegate-dropped`."""
+        ...
+
     def request(self) -> UpstreamCall | LocalAnswer:
         """What to send (or the answer itself).
 
@@ -91,7 +96,10 @@ class Translator(Protocol):
         ...
 
     def answer(self, body: bytes) -> bytes:
-        """The Responses object (JSON) of a whole, not streamed body. Raises UpstreamStreamError."""
+        """The Responses object (JSON) of a whole, not streamed body.
+
+        Raises UpstreamStreamError, or ApiError where a 2xx body says that the answer failed.
+        """
         ...
 
     def fail(self, error: ApiError) -> list[Event]:

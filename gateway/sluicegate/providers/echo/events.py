@@ -23,6 +23,8 @@ class EchoTranslator:
 
     __slots__ = ("_model", "_parameters", "_request", "_stream", "_upstream")
 
+    dropped: tuple[str, ...] = ()  # it tells nobody who could miss it
+
     def __init__(
         self,
         request: ResponsesRequest,

@@ -36,6 +36,8 @@ class PassthroughTranslator:
 
     __slots__ = ("_call", "_ended", "_errored", "_kept", "_kept_bytes", "_label", "_splitter")
 
+    dropped: tuple[str, ...] = ()  # everything passes
+
     def __init__(self, call: UpstreamCall, label: str) -> None:
         self._call = call
         self._label = label
