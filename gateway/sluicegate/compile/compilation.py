@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
+from sluicegate.compile.edits import Shelves
 from sluicegate.compile.findings import Condition, Finding, conditions_of, diagnostic
 from sluicegate.compile.outcome import Outcome, Use
 from sluicegate.compile.pool_stage import PoolIndexes
@@ -34,17 +35,11 @@ class State(Struct, frozen=True, eq=False):
     `claims`: the ApiKeys with a digest. `due`: when time alone changes an object's outcome.
     """
 
-    outcomes: Mapping[ResourceRef, Outcome] = field(default_factory=dict[ResourceRef, Outcome])
-    extra: Mapping[ResourceRef, tuple[Finding, ...]] = field(
-        default_factory=dict[ResourceRef, tuple[Finding, ...]]
-    )
-    users: Mapping[Use, Mapping[ResourceRef, None]] = field(
-        default_factory=dict[Use, Mapping[ResourceRef, None]]
-    )
-    claims: Mapping[str, Mapping[ResourceRef, None]] = field(
-        default_factory=dict[str, Mapping[ResourceRef, None]]
-    )
-    due: Mapping[ResourceRef, int] = field(default_factory=dict[ResourceRef, int])
+    outcomes: Shelves[ResourceRef, Outcome] = Shelves[ResourceRef, Outcome]()
+    extra: Shelves[ResourceRef, tuple[Finding, ...]] = Shelves[ResourceRef, tuple[Finding, ...]]()
+    users: Shelves[Use, Mapping[ResourceRef, None]] = Shelves[Use, Mapping[ResourceRef, None]]()
+    claims: Shelves[str, Mapping[ResourceRef, None]] = Shelves[str, Mapping[ResourceRef, None]]()
+    due: Shelves[ResourceRef, int] = Shelves[ResourceRef, int]()
     pools: PoolIndexes = PoolIndexes()
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from sluicegate.compile.compilation import Compilation, State
 from sluicegate.compile.deployments import judge_deployment
-from sluicegate.compile.edits import Edit, IndexEdit
+from sluicegate.compile.edits import Edit, IndexEdit, ShelfEdit, Shelves
 from sluicegate.compile.findings import Finding
 from sluicegate.compile.keys import judge_key
 from sluicegate.compile.outcome import Outcome, View
@@ -71,7 +71,7 @@ def compile_steps(
     yield from work.digests()
     yield from work.deployments()
     yield from work.pools()
-    return work.result()
+    return (yield from work.result())
 
 
 class _Work:
@@ -91,12 +91,12 @@ class _Work:
         self._settings = settings
         self._now = now
         self._before = config
-        self._outcomes = Edit(state.outcomes)
+        self._outcomes = ShelfEdit(state.outcomes)
         self._users = IndexEdit(state.users)
         self._claims = IndexEdit(state.claims)
-        self._due = Edit(state.due)
+        self._due = ShelfEdit(state.due)
         self._findings = Edit[ResourceRef, tuple[Finding, ...]](known.findings if known else {})
-        self._extra = Edit(state.extra)
+        self._extra = ShelfEdit(state.extra)
         self._view = View(settings, inputs.secrets, self._outcomes, now)
         self._entries = Edit[str, Entry](config.entries if known else {})
         self._revisions = Edit[str, str](config.revisions if known else {})
@@ -105,6 +105,7 @@ class _Work:
         self._dirty_deployments: set[ResourceRef] = set()
         self._dirty_digests: set[str] = set()
         self._said: set[ResourceRef] = set()  # whose findings may have changed
+        self._dues: set[int | None] = set()  # times of changed objects, before and after
         self._pools = PoolStage(state.pools, self._entries, config.entries)
 
     # --- what differs -----------------------------------------------------------------------------
@@ -207,6 +208,7 @@ class _Work:
                 self._users.discard(use, ref)
         for use in new.uses if new else ():
             self._users.add(use, ref)
+        self._dues.add(self._due.get(ref))
         if new is None:
             self._outcomes.drop(ref)
             self._due.drop(ref)
@@ -215,6 +217,7 @@ class _Work:
             self._outcomes.set(ref, new)
             if new.due is not None:
                 self._due.set(ref, new.due)
+                self._dues.add(new.due)
             else:
                 self._due.drop(ref)
         self._said.add(ref)
@@ -249,8 +252,10 @@ class _Work:
     def digests(self) -> Generator[None, None, None]:
         """Give each digest to one ApiKey: the holder of the previous configuration, else the first by name."""
         affected: set[ResourceRef] = set()
-        for digest in self._dirty_digests:
+        for count, digest in enumerate(self._dirty_digests, 1):
             affected.update(self._claims.members(digest))
+            if count % _STEP == 0:
+                yield
         for ref in affected:
             self._settle(ref)
             yield
@@ -310,15 +315,17 @@ class _Work:
                 self._said.add(ref)
             yield
 
-    def result(self) -> Compilation:
+    def result(self) -> Generator[None, None, Compilation]:
         """The Compilation."""
-        for ref in self._said:
+        for count, ref in enumerate(self._said, 1):
             outcome = self._outcomes.get(ref)
             findings = outcome.findings + (self._extra.get(ref) or ()) if outcome else ()
             if findings:
                 self._findings.set(ref, findings)
             else:
                 self._findings.drop(ref)
+            if count % _STEP == 0:
+                yield
         entries = self._entries.result()
         if self._known is None:
             self._changed.update(self._before.entries.keys() - entries.keys())
@@ -326,7 +333,7 @@ class _Work:
         return Compilation(
             config=Config(entries, self._revisions.result()),
             changed=frozenset(self._changed),
-            next_due=min(due.values(), default=None),
+            next_due=self._next_due(due),
             findings=self._findings.result(),
             inputs=self._inputs,
             settings=self._settings,
@@ -340,6 +347,13 @@ class _Work:
                 pools=self._pools.indexes(),
             ),
         )
+
+    def _next_due(self, due: Shelves[ResourceRef, int]) -> int | None:
+        """The first time; all are compared only where the first one so far belonged to a changed object."""
+        before = self._known.next_due if self._known is not None else None
+        if self._known is None or before in self._dues:
+            return min((min(part.values()) for part in due.parts if part), default=None)
+        return min((time for time in {before, *self._dues} if time is not None), default=None)
 
 
 def _id(ref: ResourceRef) -> str:

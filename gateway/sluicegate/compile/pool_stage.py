@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from sluicegate.compile.edits import Edit, IndexEdit
+from sluicegate.compile.edits import Edit, IndexEdit, ShelfEdit, Shelves
 from sluicegate.compile.findings import Finding
 from sluicegate.compile.loops import Edge, closing_edges, reaches
 from sluicegate.compile.pools import (
@@ -34,18 +34,14 @@ class PoolIndexes(Struct, frozen=True, eq=False):
     fallback, without its namespace. `targets`: where a pool's fallbacks lead. `looping`: fallbacks that are left out.
     """
 
-    members: Mapping[PoolKey, Mapping[str, None]] = field(
-        default_factory=dict[PoolKey, Mapping[str, None]]
-    )
-    pools: Mapping[PoolKey, PoolState] = field(default_factory=dict[PoolKey, PoolState])
-    shared: Mapping[str, Mapping[str, None]] = field(default_factory=dict[str, Mapping[str, None]])
-    holders: Mapping[str, str] = field(default_factory=dict[str, str])
-    fallbacks: Mapping[str, Mapping[PoolKey, None]] = field(
-        default_factory=dict[str, Mapping[PoolKey, None]]
-    )
-    targets: Mapping[PoolKey, tuple[PoolKey | None, ...]] = field(
-        default_factory=dict[PoolKey, tuple[PoolKey | None, ...]]
-    )
+    members: Shelves[PoolKey, Mapping[str, None]] = Shelves[PoolKey, Mapping[str, None]]()
+    pools: Shelves[PoolKey, PoolState] = Shelves[PoolKey, PoolState]()
+    shared: Shelves[str, Mapping[str, None]] = Shelves[str, Mapping[str, None]]()
+    holders: Shelves[str, str] = Shelves[str, str]()
+    fallbacks: Shelves[str, Mapping[PoolKey, None]] = Shelves[str, Mapping[PoolKey, None]]()
+    targets: Shelves[PoolKey, tuple[PoolKey | None, ...]] = Shelves[
+        PoolKey, tuple[PoolKey | None, ...]
+    ]()
     looping: frozenset[Edge] = frozenset()
 
 
@@ -58,11 +54,11 @@ class PoolStage:
         self._entries = entries
         self._before = before
         self._members = IndexEdit(indexes.members)
-        self._pools = Edit(indexes.pools)
+        self._pools = ShelfEdit(indexes.pools)
         self._shared = IndexEdit(indexes.shared)
-        self._holders = Edit(indexes.holders)
+        self._holders = ShelfEdit(indexes.holders)
         self._fallbacks = IndexEdit(indexes.fallbacks)
-        self._targets = Edit(indexes.targets)
+        self._targets = ShelfEdit(indexes.targets)
         self._looping = indexes.looping
         self._dirty: set[PoolKey] = set()  # a member changed
         self._final: set[PoolKey] = set()  # the entry or a finding may be another
@@ -168,7 +164,7 @@ class PoolStage:
         if not model.endswith("*"):
             self._retarget.update(self._fallbacks.members(model))
             return
-        for name in self._fallbacks.keys():
+        for name in self._fallbacks.result():
             if matches(model, name):
                 self._retarget.update(self._fallbacks.members(name))
 

@@ -9,6 +9,7 @@ only when there is something to say about them.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -34,6 +35,7 @@ MAX_DEPTH = 64
 # What aliases may add to a document, in characters and nodes: a bound on "billion laughs".
 MAX_ALIASED = 1_000_000
 _CORE = "tag:yaml.org,2002:"
+_CONTENT = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
 _MARKER = re.compile(r"^(---|\.\.\.)(?=\s|$)", re.MULTILINE)
 
 
@@ -52,29 +54,31 @@ class DocumentError(ValueError):
         self.line = line
 
 
-def split_documents(text: str) -> list[Piece]:
+def split_documents(text: str) -> Iterator[Piece]:
     """The documents of a file. Pieces that hold only white space and comments are left out."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    pieces: list[Piece] = []
+    text = text.removeprefix("\ufeff")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     start = line = 0
     for match in _MARKER.finditer(text):
         if match.start() > start:
             piece = text[start : match.start()]
-            _append(pieces, Piece(line, piece))
+            if not _is_blank(piece):
+                yield Piece(line, piece)
             line += piece.count("\n")
         start = match.start()
-    _append(pieces, Piece(line, text[start:]))
-    return pieces
+    if not _is_blank(text[start:]):
+        yield Piece(line, text[start:])
 
 
-def _append(pieces: list[Piece], piece: Piece) -> None:
-    if not all(_is_blank(line) for line in piece.text.splitlines()):
-        pieces.append(piece)
-
-
-def _is_blank(line: str) -> bool:
-    rest = line.removeprefix("---").removeprefix("...").strip()
-    return not rest or rest.startswith("#")
+def _is_blank(piece: str) -> bool:
+    """Whether a piece has neither content nor directives."""
+    marker = _MARKER.match(piece)
+    if marker is None:
+        return _CONTENT.search(piece) is None
+    line, _, rest = piece[marker.end() :].partition("\n")
+    line = line.strip()
+    return (not line or line.startswith("#")) and _CONTENT.search(rest) is None
 
 
 @dataclass(slots=True)
