@@ -28,7 +28,7 @@ class MintRequest(NamedTuple):
     secret_name: str
 
 
-class State(Struct, frozen=True, eq=False):
+class State(Struct, frozen=True, eq=False, gc=False):
     """Indexes over the objects as they were compiled; never changed, a compile edits copies.
 
     `extra`: findings that come from comparing objects. `users`: who looked up a Secret or an ApiKey.
@@ -43,7 +43,7 @@ class State(Struct, frozen=True, eq=False):
     pools: PoolIndexes = PoolIndexes()
 
 
-class Compilation(Struct, frozen=True, eq=False):
+class Compilation(Struct, frozen=True, eq=False, gc=False):
     """What the objects became: the configuration, and what there is to say about each.
 
     `changed`: ids of entries that were added, changed or removed against the previous configuration. `next_due`: Unix

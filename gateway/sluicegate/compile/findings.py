@@ -16,7 +16,7 @@ ConditionType = Literal["Accepted", "ResolvedRefs", "PoolConflict", "ExpiringSoo
 EXPIRY_WARNING = 7 * 86_400
 
 
-class Finding(Struct, frozen=True):
+class Finding(Struct, frozen=True, gc=False):
     """One thing to say. `condition` is the one that it makes false (or, for an abnormal one, true).
 
     `external`: it is about something outside the manifests, a Secret or an environment variable, which an offline

@@ -5,7 +5,9 @@ never breaks what worked; among new ones the order is that of pool and position.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from msgspec import Struct
 
 from sluicegate.compile.pools import PoolKey
 
@@ -14,7 +16,7 @@ Edges: TypeAlias = Mapping[PoolKey, Targets]
 _STEP = 100
 
 
-class Edge(NamedTuple):
+class Edge(Struct, frozen=True, order=True, gc=False):
     """The fallback at a position of a pool's list."""
 
     pool: PoolKey

@@ -16,7 +16,7 @@ Offer: TypeAlias = Literal["key", "aws", "google"]
 Use: TypeAlias = ResourceRef | SecretRef
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, gc=False):
     """The entry of one object, what there is to say about it, and what it depends on.
 
     `uses`: the Secrets and ApiKeys that were looked up, found or not. `offers`: the kind of an upstream credential.
@@ -41,7 +41,7 @@ class KeyOutcomes(Protocol):
         ...
 
 
-class View(Struct, frozen=True, eq=False):
+class View(Struct, frozen=True, eq=False, gc=False):
     """What an object's compile may look at besides the object itself."""
 
     settings: Settings

@@ -27,7 +27,7 @@ from sluicegate.resources.objects import ResourceRef
 _FEW = 8
 
 
-class PoolIndexes(Struct, frozen=True, eq=False):
+class PoolIndexes(Struct, frozen=True, eq=False, gc=False):
     """What the pool stage remembers from one compile to the next; never changed.
 
     `shared`: the namespaces that share a name; `holders`: the one that holds it. `fallbacks`: the pools that name a

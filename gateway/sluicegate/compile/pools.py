@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from sluicegate.config import Deployment, Fallback, Pool, PoolPolicy
 MAX_NAME = 128
 
 
-class PoolKey(NamedTuple):
+class PoolKey(Struct, frozen=True, order=True, gc=False):
     """A pool: a public name in a namespace."""
 
     namespace: str
@@ -25,7 +25,7 @@ class PoolKey(NamedTuple):
         return f"pool/{self.namespace}/{self.model}"
 
 
-class PoolState(Struct, frozen=True):
+class PoolState(Struct, frozen=True, gc=False):
     """A pool merged from its members. `audience` is None where every namespace may call it."""
 
     members: tuple[str, ...]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Settings(Struct, frozen=True):
+class Settings(Struct, frozen=True, gc=False):
     """The limits on tenants. None in a set of namespaces means every namespace.
 
     `require_label`: a Secret counts only with the label `sluicegate.dev/credential: "true"`.

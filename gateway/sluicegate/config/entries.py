@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct, field
 
 
-class _Value(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class _Value(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Frozen; fields at their default are left out of the canonical form.
 
     So a new field changes no old hash.

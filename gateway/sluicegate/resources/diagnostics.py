@@ -11,7 +11,7 @@ from sluicegate.resources.yaml_documents import FieldPath
 Severity = Literal["error", "warning"]
 
 
-class Diagnostic(Struct, frozen=True):
+class Diagnostic(Struct, frozen=True, gc=False):
     """One finding at one place. `line` counts from 1; `field` is a path such as `spec.provider.openai.baseURL`.
 
     `kind`, `namespace` and `name` are empty where the document could not be read that far. The message never holds

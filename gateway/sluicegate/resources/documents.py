@@ -38,7 +38,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _JsonObject: TypeAlias = dict[str, JsonValue]
 
 
-class Problem(Struct, frozen=True):
+class Problem(Struct, frozen=True, gc=False):
     """Something wrong in a document; `path` leads to the field from the document's top."""
 
     reason: str
@@ -50,7 +50,7 @@ class Problem(Struct, frozen=True):
     name: str = ""
 
 
-class ResourceDocument(Struct, frozen=True):
+class ResourceDocument(Struct, frozen=True, gc=False):
     """A custom resource: its identity and canonical JSON."""
 
     ref: ResourceRef
@@ -58,7 +58,7 @@ class ResourceDocument(Struct, frozen=True):
     path: FieldPath
 
 
-class SecretDocument(Struct, frozen=True):
+class SecretDocument(Struct, frozen=True, gc=False):
     """A Secret: `variables` names the environment variable of each `$(NAME)` entry."""
 
     namespace: str
@@ -73,7 +73,7 @@ class SecretDocument(Struct, frozen=True):
         return f"SecretDocument({self.namespace}/{self.name}, …)"
 
 
-class Document(Struct, frozen=True):
+class Document(Struct, frozen=True, gc=False):
     """What one document holds. `readable` is False where its YAML does not parse."""
 
     resources: tuple[ResourceDocument, ...] = ()

@@ -19,7 +19,7 @@ _Thing: TypeAlias = Resource | Secret
 _STEP = 200
 
 
-class Inputs(Struct, frozen=True, eq=False):
+class Inputs(Struct, frozen=True, eq=False, gc=False):
     """What compile works on. `changed` and `changed_secrets` are what differs from the Inputs `since` (a token).
 
     Without `since` (or where the previous compile saw other Inputs) compile compares everything.
@@ -171,7 +171,11 @@ class Inventory:
                 for file in sorted(self._contested[ref] - {holder.origin.file})
                 if (thing := self._in_file(ref, file)) is not None and thing.origin is not None
             ]
-            named = ref if isinstance(ref, ResourceRef) else ResourceRef("Secret", *ref)
+            named = (
+                ref
+                if isinstance(ref, ResourceRef)
+                else ResourceRef("Secret", ref.namespace, ref.name)
+            )
             yield from conflict(named, holder.origin, others)
 
 

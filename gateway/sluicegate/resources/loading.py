@@ -27,7 +27,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_DOCUMENTS: Mapping[str, Document] = MappingProxyType({})
 
 
-class LoadedFile(Struct, frozen=True):
+class LoadedFile(Struct, frozen=True, gc=False):
     """What a file holds. `documents` is the memo for the next load of the same file.
 
     `unreadable`: a document's YAML does not parse. Objects that the previous load found in it are kept (`carried`),
@@ -143,7 +143,7 @@ class _Loader:
         if first is None:
             self._secrets[secret.ref] = secret
         else:
-            self._twice(ResourceRef("Secret", *secret.ref), first.origin, origin)
+            self._twice(ResourceRef("Secret", secret.namespace, secret.name), first.origin, origin)
 
     def _twice(self, ref: ResourceRef, first: Origin | None, second: Origin) -> None:
         if first is not None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
-
 from msgspec import Struct, field
 
 from sluicegate.resources.yaml_documents import FieldPath, line_of
 
 
-class ResourceRef(NamedTuple):
+class ResourceRef(Struct, frozen=True, order=True, gc=False):
     """A ModelDeployment or an ApiKey."""
 
     kind: str
@@ -21,7 +19,7 @@ class ResourceRef(NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}"
 
 
-class SecretRef(NamedTuple):
+class SecretRef(Struct, frozen=True, order=True, gc=False):
     """A Secret."""
 
     namespace: str
@@ -31,7 +29,7 @@ class SecretRef(NamedTuple):
         return f"Secret {self.namespace}/{self.name}"
 
 
-class Origin(Struct, frozen=True):
+class Origin(Struct, frozen=True, gc=False):
     """Where an object stands: `line` (from 0) is where its document begins, `path` leads to it in a List."""
 
     file: str
@@ -47,7 +45,7 @@ class Origin(Struct, frozen=True):
         return f"Origin({self.file}:{self.line + 1})"
 
 
-class Resource(Struct, frozen=True):
+class Resource(Struct, frozen=True, gc=False):
     """A custom resource. `manifest` is its canonical JSON; resources with equal manifests are equal to compile.
 
     `origin` is None for an object that comes from no file.
@@ -61,7 +59,7 @@ class Resource(Struct, frozen=True):
         return f"Resource({self.ref})"
 
 
-class Secret(Struct, frozen=True):
+class Secret(Struct, frozen=True, gc=False):
     """A core/v1 Secret, decoded. Its values appear in no repr.
 
     `missing` says why an entry that is written has no value; `unset` names the environment

@@ -41,14 +41,14 @@ def as_mapping(value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
 
 
-class Flaw(Struct, frozen=True):
+class Flaw(Struct, frozen=True, gc=False):
     """One thing wrong with a manifest: where, and what to write. Never holds the value."""
 
     path: FieldPath
     message: str
 
 
-class Invalid(Struct, frozen=True):
+class Invalid(Struct, frozen=True, gc=False):
     """A manifest that does not fit its model. `manifest` is what was written, for the fields that count anyway."""
 
     flaws: tuple[Flaw, ...]
