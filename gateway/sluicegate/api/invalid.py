@@ -121,9 +121,10 @@ def finding(
     if length := _LENGTH.fullmatch(what):
         return _length(param, length["bound"], int(length["limit"]))
     if pattern := _PATTERN.fullmatch(what):
+        shown = pattern["pattern"].replace(r"\\Z", "$")  # as JavaScript, and OpenAI, spell it
         return invalid(
             f"Invalid '{param}': string does not match pattern. "
-            f"Expected a string that matches the pattern {pattern['pattern']}.",
+            f"Expected a string that matches the pattern {shown}.",
             "invalid_value",
             param,
         )

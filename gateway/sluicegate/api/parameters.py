@@ -50,7 +50,7 @@ class JsonObjectFormat(Struct, frozen=True, tag="json_object"):
 class JsonSchemaFormat(Struct, frozen=True, tag="json_schema", omit_defaults=True):
     """The answer is JSON that the schema allows."""
 
-    name: Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]+$", max_length=64)]
+    name: Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]+\Z", max_length=64)]
     schema: JsonObject
     description: str | None = None
     strict: bool | None = None

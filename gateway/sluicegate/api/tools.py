@@ -11,7 +11,7 @@ from msgspec import Meta, Raw, Struct, UnsetType
 
 from sluicegate.api import invalid
 
-Name: TypeAlias = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]+$", min_length=1, max_length=128)]
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]+\Z", min_length=1, max_length=128)]
 JsonObject: TypeAlias = dict[str, object]
 
 
