@@ -12,7 +12,7 @@ import msgspec
 
 from bench import chart, machine, options, profile, report, samples, tables, tools
 from bench.options import Options
-from bench.processes import BenchError, Cores, Processes
+from bench.processes import BenchError, Placement, Processes
 from bench.rig import Rig
 from bench.samples import Run
 from bench.scenarios import ALONE, GATEWAY_ONLY, SCENARIOS, latency
@@ -51,10 +51,12 @@ def _run(given: Options) -> None:
         tools.say(f"{name}: {value}")
     if float(facts["load average at the start"]) > _BUSY_LOAD:
         tools.say("the machine is busy with something else, which the numbers will show")
-    cores = Cores.split() if given.pinned else Cores(None, None)
+    placement = Placement.split(given.niceness)
+    if not given.pinned:
+        placement = Placement(None, None, given.niceness)
     with (
         tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder,
-        Processes(cores, logs=Path(folder)) as processes,
+        Processes(placement, logs=Path(folder)) as processes,
     ):
         rig = Rig(given, processes, Path(folder))
         if not ALONE.issuperset(given.only):
@@ -65,7 +67,8 @@ def _run(given: Options) -> None:
         "duration": f"{given.duration:g} s",
         "rounds": str(given.rounds),
         "connections": str(given.connections),
-        "cores": f"{cores.target} measured, {cores.load} load" if given.pinned else "not pinned",
+        "cores": f"{placement.target} measured, {placement.load} load",
+        "niceness": str(given.niceness),
         "deployments": f"{given.deployments:,}",
         "keys": f"{given.keys:,}",
         **latency.rates(given.rate),

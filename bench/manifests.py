@@ -28,7 +28,7 @@ spec:
     models: ["*"]
     limits:
       requestsPerMinute: 100000000
-      tokensPerMinute: 2000000000
+      tokensPerMinute: 1000000000
       maxParallelRequests: 10000
     budget: {{amountUSD: "1000000.00", period: Month, onExceeded: Reject}}
     tags: {{team: bench}}

@@ -156,7 +156,7 @@ def _quantiles(prefix: str, micros: list[int]) -> dict[str, float]:
 
 
 def _load_cores(rig: Rig) -> int:
-    cores = rig.processes.cores.load
+    cores = rig.processes.placement.load
     return len(cores.split(",")) if cores else 1
 
 

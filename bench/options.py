@@ -38,6 +38,7 @@ class Options:
     keys: int
     gateway: tuple[str, ...] | None  # a command in place of this checkout's gateway
     pinned: bool
+    niceness: int
     label: str
     results: Path
     cache: Path
@@ -78,6 +79,9 @@ def parse(argv: Sequence[str]) -> Options | ProfileOptions:
     parser.add_argument("--rate", type=float, default=500.0, help="requests/s of the open loop")
     parser.add_argument("--quick", action="store_true", help="a smoke test of under a minute")
     parser.add_argument("--unpinned", action="store_true", help="leave the cores to the scheduler")
+    parser.add_argument(
+        "--nice", type=int, default=0, help="below 0 (root): other processes come second"
+    )
     parser.add_argument("--label", default=datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
     _add_gateway(parser)
     given = parser.parse_args(argv)
@@ -96,6 +100,7 @@ def parse(argv: Sequence[str]) -> Options | ProfileOptions:
         keys=1_000 if quick else 10_000,
         gateway=_command(given.gateway),
         pinned=not given.unpinned,
+        niceness=given.nice,
         label=given.label,
         results=ROOT / "bench" / "results" / given.label,
         cache=given.cache,

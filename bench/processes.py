@@ -22,23 +22,35 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Cores:
+class Placement:
     """Which CPU cores do what, as taskset lists; None = the scheduler decides.
 
     What is measured has a core to itself; the load generator, the mock upstream and the harness
-    share the rest, so that none of them takes time from it.
+    share the rest, so that none of them takes time from it. A negative niceness keeps other
+    processes of the machine away from both; it needs root.
     """
 
     target: str | None
     load: str | None
+    niceness: int = 0
 
     @classmethod
-    def split(cls) -> Self:
+    def split(cls, niceness: int = 0) -> Self:
         """The first core for what is measured, all others for the load."""
         available = sorted(os.sched_getaffinity(0))
         if len(available) < 2:
-            return cls(None, None)
-        return cls(str(available[0]), ",".join(map(str, available[1:])))
+            return cls(None, None, niceness)
+        return cls(str(available[0]), ",".join(map(str, available[1:])), niceness)
+
+    def apply(self, argv: Sequence[str], cores: str | None) -> list[str]:
+        """The command that runs `argv` in its place."""
+        # setpriv: when the harness itself is killed, what it started ends too.
+        prefix = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        if cores is not None:
+            prefix += ["taskset", "--cpu-list", cores]
+        if self.niceness:
+            prefix += ["nice", "-n", str(self.niceness)]
+        return [*prefix, *argv]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +117,8 @@ class Server:
 class Processes:
     """Owns every process of a run: leaving the `with` block ends them all, also on Ctrl-C."""
 
-    def __init__(self, cores: Cores, logs: Path) -> None:
-        self.cores = cores
+    def __init__(self, placement: Placement, logs: Path) -> None:
+        self.placement = placement
         self._logs = logs
         self._servers: list[Server] = []
 
@@ -135,7 +147,7 @@ class Processes:
         log = self._logs / f"{name}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _pinned(argv, core),
+                self.placement.apply(argv, core),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -159,7 +171,7 @@ class Processes:
         """
         before = _children_cpu()
         process = subprocess.Popen(
-            _pinned(argv, self.cores.load),
+            self.placement.apply(argv, self.placement.load),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -183,11 +195,3 @@ def _children_cpu() -> float:
     # Only children that have ended count, and servers don't end while a generator runs.
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-def _pinned(argv: Sequence[str], core: str | None) -> list[str]:
-    # setpriv: when the harness itself is killed, what it started ends too.
-    prefix = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-    if core is not None:
-        prefix += ["taskset", "--cpu-list", core]
-    return [*prefix, *argv]

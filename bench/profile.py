@@ -10,12 +10,15 @@ from pathlib import Path
 from bench import loads, targets, tools
 from bench.options import ProfileOptions, gateway_command
 from bench.peers.sluicegate import Sluicegate
-from bench.processes import Cores, Processes
+from bench.processes import Placement, Processes
 from bench.tables import Table, number, terminal
 from bench.targets import Target
 
 _PY_SPY = "py-spy==0.4.3"
-_SAMPLES_PER_SECOND = 500
+# Each sample stops the gateway for about a millisecond.
+_SAMPLES_PER_SECOND = 100
+# The outermost Python frame of a thread that isn't the main one.
+_THREAD = "_bootstrap (threading.py:"
 
 
 def run(given: ProfileOptions) -> None:
@@ -29,7 +32,7 @@ def run(given: ProfileOptions) -> None:
     wrk = tools.debian("wrk", "wrk")
     with tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as name:
         folder = Path(name)
-        with Processes(Cores.split(), logs=folder) as processes:
+        with Processes(Placement.split(), logs=folder) as processes:
             mock = targets.start_mock(processes, cache, folder)
             gateway = Sluicegate(command, version="profiled")
             target = targets.start(processes, gateway, mock.port, folder)
@@ -100,13 +103,14 @@ def _py_spy(
 def fold(stacks: str) -> tuple[Counter[str], Counter[str]]:
     """From lines `outer (file:line);inner (file:line) count`: own and total samples by function.
 
-    Lines of one function count together. Pure.
+    Lines of one function count together; threads other than the main one, which wait most of the
+    time, are left out. Pure.
     """
     own: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
-        if not stack:
+        if not stack or _THREAD in stack:
             continue
         names = [_without_line(frame) for frame in stack.split(";")]
         own[names[-1]] += int(count)

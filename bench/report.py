@@ -109,19 +109,17 @@ def _remarks(run: Run, *scenarios: str) -> tuple[str, ...]:
 
 def _latency(run: Run, workload: Workload) -> Table:
     scenario = f"latency-{workload.value}"
-    values = ["p50_ms", "p99_ms"]
-    head = ["", "p50 ms", "added", "p99 ms", "added"]
+    parts = {"": ""}
     if workload.streams:
-        values = ["first_event_p50_ms", "first_event_p99_ms", *values]
-        head = ["", "first event p50 ms", "added", "p99 ms", "added"]
-        head += ["last event p50 ms", "added", "p99 ms", "added"]
+        parts = {"first event ": "first_event_", "first output ": "first_output_", "end ": ""}
+    head = [f"{name}{what}" for name in parts for what in ("p50 ms", "added", "p99 ms", "added")]
     rows: list[tuple[str, ...]] = []
     for target in run.targets(scenario):
         row = [target]
-        for value in values:
-            more = added(run, scenario, target, value)
+        for value in (f"{part}{q}_ms" for part in parts.values() for q in ("p50", "p99")):
+            more = [] if target == DIRECT else added(run, scenario, target, value)
             row.append(number(_middle(run, scenario, target, value)))
-            row.append(with_spread(more) if more and target != DIRECT else "-")
+            row.append(number(Spread.of(more).median) if more else "-")
         cpu, late = (_middle(run, scenario, target, v) for v in ("cpu_us", "late_p99_ms"))
         rows.append((*row, number(cpu), number(late)))
     what = "streams/s" if workload.streams else "requests/s"
@@ -129,7 +127,7 @@ def _latency(run: Run, workload: Workload) -> Table:
         what += " with 10 ms between events"
     return Table(
         f"Latency at a fixed rate ({run.settings[scenario]} {what}, open loop)",
-        (*head, "CPU µs each", "generator late p99 ms"),
+        ("", *head, "CPU µs each", "generator late p99 ms"),
         tuple(rows),
         _remarks(run, scenario),
     )

@@ -40,7 +40,7 @@ def start_mock(processes: Processes, cache: tools.Cache, folder: Path) -> Target
     program = str(cache.program("mock"))
     argv = [program, "-listen", f"127.0.0.1:{port}"]
     begin = time.monotonic()
-    server = processes.start("mock", argv, core=processes.cores.load)
+    server = processes.start("mock", argv, core=processes.placement.load)
     _wait_for_port(server, port, begin + 10)
     calls = {workload: call for workload in Workload if (call := direct.call(workload))}
     site = Site(folder, port, port, port)
@@ -58,7 +58,7 @@ def start(
     server = processes.start(
         name or peer.name,
         launch.argv,
-        core=processes.cores.target,
+        core=processes.placement.target,
         env=launch.env,
         cwd=launch.cwd,
     )

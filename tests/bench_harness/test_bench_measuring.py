@@ -8,9 +8,9 @@ import pytest
 from bench import machine, measure, options, profile
 from bench.measure import Meter
 from bench.options import Options, ProfileOptions
-from bench.processes import BenchError, Cores, Processes
+from bench.processes import BenchError, Placement, Processes
 
-UNPINNED = Cores(None, None)
+UNPINNED = Placement(None, None)
 # Starts a child of its own, says so, and waits.
 PARENT = """\
 import subprocess, sys, time
@@ -159,6 +159,7 @@ def test_folded_stacks_count_functions_whatever_the_line() -> None:
         "main (a.py:1);serve (b.py:12) 2\n"
         "main (a.py:1);again (d.py:1);again (d.py:2) 4\n"
         "main (a.py:1);std::__1::call (libx.so) 1\n"
+        "_bootstrap (threading.py:995);run (threading.py:975);wait (w.py:3) 100\n"
     )
     assert own == {
         "read (c.py)": 7,
