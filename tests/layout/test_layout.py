@@ -174,7 +174,9 @@ def test_module_names_say_what_is_inside() -> None:
 
 def test_the_package_asks_for_what_the_pinned_file_holds() -> None:
     project = tomllib.loads(read(ROOT / "pyproject.toml"))["project"]
-    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in project["dependencies"]}
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
     listed = {
         line.split()[0].lower()
         for line in read(ROOT / "requirements" / "runtime.in").splitlines()
