@@ -1,4 +1,7 @@
-"""Compile: resources to one configuration, with what there is to say about each. Pure; see `incremental`."""
+"""Compile: resources to one configuration, with what there is to say about each.
+
+Pure; see `incremental`.
+"""
 
 from sluicegate.compile.compilation import Compilation, MintRequest
 from sluicegate.compile.findings import Condition, Finding

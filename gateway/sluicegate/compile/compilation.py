@@ -31,8 +31,8 @@ class MintRequest(NamedTuple):
 class State(Struct, frozen=True, eq=False, gc=False):
     """Indexes over the objects as they were compiled; never changed, a compile edits copies.
 
-    `extra`: findings that come from comparing objects. `users`: who looked up a Secret or an ApiKey.
-    `claims`: the ApiKeys with a digest. `due`: when time alone changes an object's outcome.
+    `extra`: findings that come from comparing objects. `users`: who looked up a Secret or an
+    ApiKey. `claims`: the ApiKeys with a digest. `due`: when time alone changes an object's outcome.
     """
 
     outcomes: Shelves[ResourceRef, Outcome] = Shelves[ResourceRef, Outcome]()
@@ -46,8 +46,9 @@ class State(Struct, frozen=True, eq=False, gc=False):
 class Compilation(Struct, frozen=True, eq=False, gc=False):
     """What the objects became: the configuration, and what there is to say about each.
 
-    `changed`: ids of entries that were added, changed or removed against the previous configuration. `next_due`: Unix
-    seconds at which time alone changes the result. `findings` has no key for an object without any.
+    `changed`: ids of entries that were added, changed or removed against the previous
+    configuration. `next_due`: Unix seconds at which time alone changes the result. `findings` has
+    no key for an object without any.
     """
 
     config: Config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -51,6 +52,11 @@ _GOOGLE_TOKEN_HOSTS = re.compile(
     r"|www\.googleapis\.com/oauth2/v4/token)"
 )
 
+_EXTERNAL_ACCOUNT = (
+    "AmbientNotAllowed",
+    "an external_account credential, which reads files and URLs, wants --ambient-namespace",
+)
+
 
 class Text(NamedTuple):
     """An entry of a Secret, or (with `value` None) why there is none."""
@@ -93,7 +99,10 @@ def find_secret(view: View, ref: SecretRef, path: FieldPath) -> Secret | tuple[F
 
 
 def entry_text(secret: Secret, key: str, path: FieldPath) -> Text:
-    """One entry's value. A single line break at its end, as `echo` leaves one, is cut off with a warning."""
+    """One entry's value.
+
+    A single line break at its end, as `echo` leaves one, is cut off with a warning.
+    """
     value = secret.values.get(key)
     place = f"entry {key!r} of Secret {secret.name!r}"
     if value is None:
@@ -157,24 +166,21 @@ def aws_keys(view: View, ref: SecretRef, path: FieldPath) -> tuple[dict[str, str
 def google_problem(view: View, namespace: str, text: str) -> tuple[str, str] | None:
     """(reason, message) where a credential file can't be used; the message holds nothing of it."""
     try:
-        document: object = msgspec.json.decode(text)
+        content = as_mapping(msgspec.json.decode(text))
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        return "CredentialKindMismatch", "the entry must be the JSON of a Google credential file"
-    content = as_mapping(document)
+        content = as_mapping(None)
     if not content:
         return "CredentialKindMismatch", "the entry must be the JSON of a Google credential file"
     if not view.settings.restrict_credentials:
         return None
     kind = content.get("type")
-    if kind == "external_account":
-        if view.settings.may_use_ambient(namespace):
-            return None
-        return (
-            "AmbientNotAllowed",
-            "an external_account credential reads files and URLs of the gateway; "
-            "it is for namespaces of --ambient-namespace only",
-        )
-    if kind != "service_account":
+    if kind == "external_account" and view.settings.may_use_ambient(namespace):
+        return None
+    return _EXTERNAL_ACCOUNT if kind == "external_account" else _tenant_problem(content)
+
+
+def _tenant_problem(content: Mapping[str, object]) -> tuple[str, str] | None:
+    if content.get("type") != "service_account":
         return "CredentialKindMismatch", "the credential file must be a service_account"
     token_uri, universe = content.get("token_uri"), content.get("universe_domain")
     if not isinstance(token_uri, str) or _GOOGLE_TOKEN_HOSTS.fullmatch(token_uri) is None:
@@ -187,7 +193,10 @@ def google_problem(view: View, namespace: str, text: str) -> tuple[str, str] | N
 def find_credential(
     view: View, namespace: str, source: str, upstream: Upstream, path: FieldPath
 ) -> Found:
-    """What a deployment's reference leads to. `source` is `ApiKey/<name>` or `Secret/<name>/<entry>`."""
+    """What a deployment's reference leads to.
+
+    `source` is `ApiKey/<name>` or `Secret/<name>/<entry>`.
+    """
     kind, name, *rest = source.split("/")
     if kind == "ApiKey":
         return _through_key(view, ResourceRef("ApiKey", namespace, name), source, upstream, path)
@@ -214,7 +223,8 @@ def _through_key(
     elif outcome.offers is None:
         findings = _unresolved(
             "CredentialKindMismatch",
-            f"ApiKey {ref.name!r} has no valid spec.upstream, so it is no credential for a provider",
+            f"ApiKey {ref.name!r} has no valid spec.upstream, so it is no credential for a "
+            "provider",
             path,
         )
     else:
@@ -252,50 +262,58 @@ def _mismatch(offer: Offer, upstream: Upstream, path: FieldPath) -> tuple[Findin
 
 
 def look_again(
-    view: View, namespace: str, credential: ResolvedCredential | UnresolvedCredential
+    view: View,
+    namespace: str,
+    credential: ResolvedCredential | UnresolvedCredential,
+    offer: Offer | None,
 ) -> tuple[ResolvedCredential | UnresolvedCredential, tuple[Use, ...]]:
-    """A last good ApiKey's credential, with the Secret as it is now: what is gone is gone."""
+    """A last good ApiKey's credential, with the Secret as it is now: what is gone is gone.
+
+    `offer` is what the newest spec is about, for a credential that was not resolved.
+    """
     if credential.source is None:
         by_itself = isinstance(credential, AwsCredential) and credential.access_key_id is None
         if by_itself and not view.settings.may_use_ambient(namespace):
             return UnresolvedCredential("AmbientNotAllowed"), ()
         return credential, ()
-    _, name, *rest = credential.source.split("/")
-    ref = SecretRef(namespace, name)
-    match credential:
-        case SecretCredential() | GoogleCredential():
-            secret = find_secret(view, ref, ())
-            text = (
-                Text(None, secret)
-                if isinstance(secret, tuple)
-                else entry_text(secret, rest[0] if rest else "", ())
-            )
-            if text.value is None:
-                reason = text.findings[0].reason
-                return UnresolvedCredential(reason, credential.source), (ref,)
-            return _with_value(view, namespace, credential, text.value), (ref,)
-        case AwsCredential():
-            values, findings = aws_keys(view, ref, ())
-            broken = [finding for finding in findings if finding.condition is not None]
-            if broken:
-                return UnresolvedCredential(broken[0].reason, credential.source), (ref,)
-            renewed = msgspec.structs.replace(
-                credential,
-                access_key_id=values["aws_access_key_id"],
-                secret_access_key=values["aws_secret_access_key"],
-                session_token=values.get("aws_session_token"),
-            )
-            return renewed, (ref,)
-        case UnresolvedCredential():
-            return credential, (ref,)
+    ref = SecretRef(namespace, credential.source.split("/")[1])
+    if isinstance(credential, AwsCredential):
+        return _aws_again(view, ref, credential), (ref,)
+    if isinstance(credential, UnresolvedCredential) and offer not in {"key", "google"}:
+        return credential, (ref,)
+    google = isinstance(credential, GoogleCredential) or offer == "google"
+    return _text_again(view, ref, credential.source, google=google), (ref,)
 
 
-def _with_value(
-    view: View, namespace: str, credential: SecretCredential | GoogleCredential, value: str
+def _aws_again(
+    view: View, ref: SecretRef, credential: AwsCredential
+) -> AwsCredential | UnresolvedCredential:
+    values, findings = aws_keys(view, ref, ())
+    broken = [finding for finding in findings if finding.condition is not None]
+    if broken:
+        return UnresolvedCredential(broken[0].reason, credential.source)
+    return msgspec.structs.replace(
+        credential,
+        access_key_id=values["aws_access_key_id"],
+        secret_access_key=values["aws_secret_access_key"],
+        session_token=values.get("aws_session_token"),
+    )
+
+
+def _text_again(
+    view: View, ref: SecretRef, source: str, *, google: bool
 ) -> ResolvedCredential | UnresolvedCredential:
-    if isinstance(credential, SecretCredential):
-        return SecretCredential(value, credential.source)
-    problem = google_problem(view, namespace, value)
+    key = source.rpartition("/")[2]
+    if not google:
+        text = single_key(view, ref, key, ())
+    else:
+        secret = find_secret(view, ref, ())
+        text = Text(None, secret) if isinstance(secret, tuple) else entry_text(secret, key, ())
+    if text.value is None:
+        return UnresolvedCredential(text.findings[0].reason, source)
+    if not google:
+        return SecretCredential(text.value, source)
+    problem = google_problem(view, ref.namespace, text.value)
     if problem is not None:
-        return UnresolvedCredential(problem[0], credential.source)
-    return GoogleCredential(value, credential.source)
+        return UnresolvedCredential(problem[0], source)
+    return GoogleCredential(text.value, source)

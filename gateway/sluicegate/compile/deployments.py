@@ -1,4 +1,7 @@
-"""A ModelDeployment to its entry: the spec translated, its reference followed, the tenant's limits applied."""
+"""A ModelDeployment to its entry.
+
+The spec translated, its reference followed, the tenant's limits applied.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,10 @@ _CREDENTIALS = ("spec", "credentials")
 
 
 def judge_deployment(resource: Resource, view: View, previous: Deployment | None) -> Outcome:
-    """The outcome of one ModelDeployment. `previous` is its entry in the last published configuration."""
+    """The outcome of one ModelDeployment.
+
+    `previous` is its entry in the last published configuration.
+    """
     parsed = validate(resource)
     if isinstance(parsed, Invalid):
         findings = tuple(
@@ -80,7 +86,10 @@ def _last_good(
     suspended: bool,  # noqa: FBT001 -- a value of the spec, not a switch
     findings: tuple[Finding, ...],
 ) -> Outcome:
-    """The previous entry under the newest grants, its credential looked up again; none if it may not be served."""
+    """The previous entry under the newest grants, its credential looked up again.
+
+    None if it may not be served.
+    """
     if previous is None:
         return Outcome(None, findings)
     asked = replace(previous, sharing=sharing, suspended=suspended)

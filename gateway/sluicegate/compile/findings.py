@@ -19,8 +19,8 @@ EXPIRY_WARNING = 7 * 86_400
 class Finding(Struct, frozen=True, gc=False):
     """One thing to say. `condition` is the one that it makes false (or, for an abnormal one, true).
 
-    `external`: it is about something outside the manifests, a Secret or an environment variable, which an offline
-    check can't know. The message never holds a value from a Secret.
+    `external`: it is about something outside the manifests, a Secret or an environment variable,
+    which an offline check can't know. The message never holds a value from a Secret.
     """
 
     condition: ConditionType | None

@@ -1,11 +1,14 @@
-"""Resources to a configuration, pure and incremental: one changed object costs one entry (and its pool's).
+"""Resources to a configuration, pure and incremental.
 
-`compile_steps` is a generator, so that a first load of thousands of objects never holds the event loop: it yields
-after each object. What it returns depends on (inputs, the previous configuration, settings, now) and on nothing else;
-that a previous Compilation makes it faster is all that its indexes do.
+One changed object costs one entry (and its pool's).
 
-The order of work: what differs → ApiKeys → who holds a digest → ModelDeployments → pools → who holds a name → where
-fallbacks lead → circles → findings.
+`compile_steps` is a generator, so that a first load of thousands of objects never holds the event
+loop: it yields after each object. What it returns depends on (inputs, the previous configuration,
+settings, now) and on nothing else; that a previous Compilation makes it faster is all that its
+indexes do.
+
+The order of work: what differs → ApiKeys → who holds a digest → ModelDeployments → pools → who
+holds a name → where fallbacks lead → circles → findings.
 """
 
 from __future__ import annotations
@@ -56,8 +59,8 @@ def compile_steps(
 ) -> Generator[None, None, Compilation]:
     """Compile in steps of one object each (well below a millisecond).
 
-    `previous` is the last Compilation, or the configuration read back at start; its names and digests stay with those
-    who hold them, and an object that is broken now keeps its entry.
+    `previous` is the last Compilation, or the configuration read back at start; its names and
+    digests stay with those who hold them, and an object that is broken now keeps its entry.
     """
     if isinstance(previous, Compilation):
         known = previous if previous.settings == settings and now >= previous.now else None
@@ -111,7 +114,7 @@ class _Work:
     # --- what differs -----------------------------------------------------------------------------
 
     def find_changes(self) -> Generator[None, None, None]:
-        """Mark the objects that differ from the previous compile, or whose Secrets do, or whose time has come."""
+        """Mark the objects that differ, or whose Secrets do, or whose time has come."""
         known, inputs = self._known, self._inputs
         if known is None:
             yield from self._mark_all(inputs.resources)
@@ -161,7 +164,7 @@ class _Work:
     # --- one object -------------------------------------------------------------------------------
 
     def keys(self) -> Generator[None, None, None]:
-        """Judge the ApiKeys that are marked; mark the deployments that use one which turned out otherwise."""
+        """Judge the ApiKeys that are marked; mark those who use one that turned out otherwise."""
         for ref in self._dirty_keys:
             old = self._outcomes.get(ref)
             new = self._judge_key(ref)
@@ -250,7 +253,7 @@ class _Work:
         self._dirty_digests |= claimed | claims
 
     def digests(self) -> Generator[None, None, None]:
-        """Give each digest to one ApiKey: the holder of the previous configuration, else the first by name."""
+        """Give each digest to one ApiKey: its previous holder, else the first by name."""
         affected: set[ResourceRef] = set()
         for count, digest in enumerate(self._dirty_digests, 1):
             affected.update(self._claims.members(digest))
@@ -349,7 +352,10 @@ class _Work:
         )
 
     def _next_due(self, due: Shelves[ResourceRef, int]) -> int | None:
-        """The first time; all are compared only where the first one so far belonged to a changed object."""
+        """The first of all times.
+
+        All are compared only where the first one so far belonged to a changed object.
+        """
         before = self._known.next_due if self._known is not None else None
         if self._known is None or before in self._dues:
             return min((min(part.values()) for part in due.parts if part), default=None)

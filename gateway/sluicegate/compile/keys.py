@@ -1,4 +1,7 @@
-"""An ApiKey to its entry: a provider's credential, or a client key's digests. What grants access fails closed."""
+"""An ApiKey to its entry: a provider's credential, or a client key's digests.
+
+What grants access fails closed.
+"""
 
 from __future__ import annotations
 
@@ -80,14 +83,15 @@ def _invalid(
 ) -> Outcome:
     """An upstream key keeps its last good entry, as the Secret is now. A client key is out.
 
-    Only where the newest spec still says that the key is revoked, or has expired, is its digest kept: a known key
-    is refused by name, an unknown one may be served where anonymous callers are.
+    Only where the newest spec still says that the key is revoked, or has expired, is its digest
+    kept: a known key is refused by name, an unknown one may be served where anonymous callers are.
     """
     parts = as_mapping(manifest.get("spec"))
     if isinstance(previous, CredentialEntry) and "upstream" in parts and "client" not in parts:
-        credential, uses = look_again(view, previous.namespace, previous.credential)
+        offer = _offer_of(previous.credential, as_mapping(parts["upstream"]))
+        credential, uses = look_again(view, previous.namespace, previous.credential, offer)
         entry = replace(previous, credential=credential)
-        return Outcome(entry, findings, uses, _offer_of(previous.credential), kept=True)
+        return Outcome(entry, findings, uses, offer, kept=True)
     newest = as_mapping(parts.get("client"))
     if not isinstance(previous, ClientKey):
         return Outcome(None, findings)
@@ -106,7 +110,10 @@ def _timestamp(value: object) -> int | None:
         return None
 
 
-def _offer_of(credential: ResolvedCredential | UnresolvedCredential) -> Offer | None:
+def _offer_of(
+    credential: ResolvedCredential | UnresolvedCredential, newest: Mapping[str, object]
+) -> Offer | None:
+    """What a last good credential is; where it is not resolved, what the newest spec is about."""
     match credential:
         case SecretCredential():
             return "key"
@@ -115,7 +122,12 @@ def _offer_of(credential: ResolvedCredential | UnresolvedCredential) -> Offer | 
         case GoogleCredential():
             return "google"
         case UnresolvedCredential():
-            return None
+            kinds: tuple[tuple[str, Offer], ...] = (
+                ("secretRef", "key"),
+                ("aws", "aws"),
+                ("google", "google"),
+            )
+            return next((offer for name, offer in kinds if name in newest), None)
 
 
 # --- what a deployment presents to a provider -----------------------------------------------------

@@ -1,5 +1,7 @@
-"""Circles of fallbacks. An edge that is in the previous configuration stays before one that is new, so a new object
-never breaks what worked; among new ones the order is that of pool and position.
+"""Circles of fallbacks.
+
+An edge that is in the previous configuration stays before one that is new, so a new object never
+breaks what worked; among new ones the order is that of pool and position.
 """
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ Use: TypeAlias = ResourceRef | SecretRef
 class Outcome(Struct, frozen=True, gc=False):
     """The entry of one object, what there is to say about it, and what it depends on.
 
-    `uses`: the Secrets and ApiKeys that were looked up, found or not. `offers`: the kind of an upstream credential.
-    `due`: when (Unix seconds) time alone changes this. `kept`: the entry is the last good one. `mint`: the Secret that a
-    `generate` waits for.
+    `uses`: the Secrets and ApiKeys that were looked up, found or not. `offers`: the kind of an
+    upstream credential. `due`: when (Unix seconds) time alone changes this. `kept`: the entry is
+    the last good one. `mint`: the Secret that a `generate` waits for.
     """
 
     entry: Deployment | CredentialEntry | ClientKey | None

@@ -1,4 +1,7 @@
-"""The second half of a compile: pools from their members, shared names, fallbacks. Driven by `incremental`."""
+"""The second half of a compile: pools from their members, shared names, fallbacks.
+
+Driven by `incremental`.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,17 @@ from sluicegate.compile.pools import (
 from sluicegate.config import Deployment, Entry, Pool
 from sluicegate.resources.objects import ResourceRef
 
-# Up to so many changed pools are each searched for a circle; from then on all edges are looked at once.
+# Up to so many changed pools are each searched for a circle; from then on all edges are looked at
+# once.
 _FEW = 8
 
 
 class PoolIndexes(Struct, frozen=True, eq=False, gc=False):
     """What the pool stage remembers from one compile to the next; never changed.
 
-    `shared`: the namespaces that share a name; `holders`: the one that holds it. `fallbacks`: the pools that name a
-    fallback, without its namespace. `targets`: where a pool's fallbacks lead. `looping`: fallbacks that are left out.
+    `shared`: the namespaces that share a name; `holders`: the one that holds it. `fallbacks`: the
+    pools that name a fallback, without its namespace. `targets`: where a pool's fallbacks lead.
+    `looping`: fallbacks that are left out.
     """
 
     members: Shelves[PoolKey, Mapping[str, None]] = Shelves[PoolKey, Mapping[str, None]]()
@@ -46,7 +51,10 @@ class PoolIndexes(Struct, frozen=True, eq=False, gc=False):
 
 
 class PoolStage:
-    """One compile's work on pools. `move` each deployment, `run`, then read `entries` and `findings`."""
+    """One compile's work on pools.
+
+    `move` each deployment, `run`, then read `entries` and `findings`.
+    """
 
     def __init__(
         self, indexes: PoolIndexes, entries: Edit[str, Entry], before: Mapping[str, Entry]
@@ -140,7 +148,7 @@ class PoolStage:
     # --- names ------------------------------------------------------------------------------------
 
     def _contest(self, name: str) -> None:
-        """Give a shared name to its holder in the previous configuration, else to the first namespace."""
+        """Give a shared name to its previous holder, else to the first namespace."""
         contenders = sorted(self._shared.members(name))
         holder = next(
             (namespace for namespace in contenders if self._held(PoolKey(namespace, name))),

@@ -1,4 +1,7 @@
-"""Pools: the policy that members agree on, who holds a shared name, and where a fallback's name leads."""
+"""Pools.
+
+The policy that members agree on, who holds a shared name, and where a fallback's name leads.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ class NameHolders(Protocol):
 
 
 def merge(entries: Iterable[Deployment]) -> PoolState:
-    """The members of one pool as one. Of values that differ, the first by (priority, name) holds."""
+    """The members of one pool as one.
+
+    Of values that differ, the first by (priority, name) holds.
+    """
     members = sorted(entries, key=lambda entry: (entry.priority, entry.name))
     policies = [entry.policy for entry in members]
     audience: set[str] | None = set()
@@ -98,7 +104,7 @@ def pool_entry(
 
 
 def conflicts(asked: PoolPolicy, holds: PoolPolicy) -> tuple[Finding, ...]:
-    """What a member asks of its pool and does not get, because a member before it says otherwise."""
+    """What a member asks of its pool and does not get: a member before it says otherwise."""
     if asked == holds or asked == PoolPolicy():
         return ()
     pairs = (
@@ -132,9 +138,12 @@ def name_taken(key: PoolKey, holder: str) -> Finding:
 
 
 def resolve(name: str, asking: str, pools: PoolStates, holders: NameHolders) -> PoolKey | None:
-    """The pool that a name leads to when a namespace asks: its own pools first, then those shared with it.
+    """The pool that a name leads to when a namespace asks.
 
-    In each an exact name wins, then the longest prefix. `model@namespace` looks in that namespace only.
+    Its own pools first, then those shared with it.
+
+    In each an exact name wins, then the longest prefix. `model@namespace` looks in that namespace
+    only.
     """
     model, _, namespace = name.partition("@")
     if namespace:
@@ -182,7 +191,7 @@ def fallback_findings(
     targets: Sequence[PoolKey | None],
     looping: frozenset[int],
 ) -> tuple[Finding, ...]:
-    """For a member whose fallbacks hold: those that lead nowhere, and those that would close a loop."""
+    """The fallbacks that lead nowhere or would close a loop, for a member whose fallbacks hold."""
     if asked.fallbacks is None or asked.fallbacks != holds.fallbacks:
         return ()
     found: list[Finding] = []

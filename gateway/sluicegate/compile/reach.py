@@ -1,4 +1,7 @@
-"""Where a deployment may go and with what: judged on the compiled entry, so that a last good one is judged too."""
+"""Where a deployment may go and with what.
+
+Judged on the compiled entry, so that a last good one is judged too.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,10 @@ def provider_name(upstream: Upstream) -> str:
 
 
 def base_url_of(upstream: Upstream) -> str | None:
-    """Where an upstream is, None where its provider derives it from a region or location, or needs none."""
+    """Where an upstream is.
+
+    None where its provider derives it from a region or location, or needs none.
+    """
     return None if isinstance(upstream, EchoUpstream) else upstream.base_url
 
 

@@ -9,10 +9,10 @@ class Settings(Struct, frozen=True, gc=False):
     """The limits on tenants. None in a set of namespaces means every namespace.
 
     `require_label`: a Secret counts only with the label `sluicegate.dev/credential: "true"`.
-    `restrict_addresses`: base URLs must not point into the cluster or a private network, but for Services of the
-    object's own namespace and what `upstream_allow` names (CIDRs, host names, `.suffixes`).
-    `restrict_credentials`: ambient credentials go to the provider's own hosts and `ambient_base_urls` only; Google
-    credential files are service accounts with Google's token host.
+    `restrict_addresses`: base URLs must not point into the cluster or a private network, but for
+    Services of the object's own namespace and what `upstream_allow` names (CIDRs, host names,
+    `.suffixes`). `restrict_credentials`: ambient credentials go to the provider's own hosts and
+    `ambient_base_urls` only; Google credential files are service accounts with Google's token host.
     """
 
     sharing_namespaces: frozenset[str] | None = None

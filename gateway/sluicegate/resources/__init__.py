@@ -1,4 +1,7 @@
-"""The custom resources: typed models, strict loading with file and line, diagnostics. Knows nothing of compile."""
+"""The custom resources: typed models, strict loading with file and line, diagnostics.
+
+Knows nothing of compile.
+"""
 
 from sluicegate.resources.api_key import ApiKey
 from sluicegate.resources.diagnostics import Diagnostic, field_name

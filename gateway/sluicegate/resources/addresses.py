@@ -1,7 +1,9 @@
-"""What a `baseURL` may be, judged by its text alone: the spelling of its host, and addresses no one may reach.
+"""What a `baseURL` may be, judged by its text alone.
 
-Link-local addresses and the clouds' metadata servers give credentials to whoever asks, so they are refused in every
-spelling and in every mode. What a name resolves to is judged again at the connect.
+The spelling of its host, and addresses no one may reach.
+
+Link-local addresses and the clouds' metadata servers give credentials to whoever asks, so they are
+refused in every spelling and in every mode. What a name resolves to is judged again at the connect.
 """
 
 from __future__ import annotations
@@ -40,8 +42,8 @@ _METADATA_NAMES = frozenset(
     {"metadata", "metadata.google.internal", "metadata.goog", "instance-data"}
     | {"instance-data.ec2.internal"}
 )
-# Prefixes of IPv6 that carry an IPv4 address, and where in it: mapped and compatible (RFC 4291 2.5.5), NAT64
-# (RFC 6052), 6to4 (RFC 3056).
+# Prefixes of IPv6 that carry an IPv4 address, and where in it: mapped and compatible (RFC 4291
+# 2.5.5), NAT64 (RFC 6052), 6to4 (RFC 3056).
 _EMBEDDED = (
     (ipaddress.IPv6Network("::ffff:0:0/96"), 0),
     (ipaddress.IPv6Network("::/96"), 0),
@@ -56,7 +58,10 @@ class AddressError(ValueError):
 
 
 class BaseURLParts(NamedTuple):
-    """A checked base URL: `host` in lower case without the root's dot, `address` where it is a literal."""
+    """A checked base URL.
+
+    `host` in lower case without the root's dot, `address` where it is a literal.
+    """
 
     scheme: str
     host: str
@@ -65,11 +70,15 @@ class BaseURLParts(NamedTuple):
 
 
 def check_base_url(url: str) -> BaseURLParts:
-    """The parts of a base URL. Raises AddressError where it is malformed or points where nothing may be asked."""
+    """The parts of a base URL.
+
+    Raises AddressError where it is malformed or points where nothing may be asked.
+    """
     match = _MATCHER.fullmatch(url) if len(url) <= _MAX_LENGTH else None
     if match is None:
         raise AddressError(
-            "must be http:// or https://, an ASCII host, perhaps a port and a path, and nothing else "
+            "must be http:// or https://, an ASCII host, perhaps a port and a path, and nothing "
+            "else "
             '(no user, query or fragment), as in "https://api.example.com/v1"'
         )
     path = match.group(4) or ""
@@ -103,7 +112,8 @@ def _literal(host: str) -> Address | None:
             return ipaddress.IPv6Address(host[1:-1])
         except ValueError:
             raise AddressError("must have a valid IPv6 address between [ and ]") from None
-    # A name whose last label is a number is an address to resolvers (WHATWG URL, "ends in a number").
+    # A name whose last label is a number is an address to resolvers (WHATWG URL, "ends in a
+    # number").
     if _NUMERIC_LABEL.fullmatch(host.rstrip(".").rpartition(".")[2]) is None:
         return None
     try:

@@ -60,12 +60,14 @@ class AwsCredentials(Fields):
 
     secret_ref: SecretRef | None = Field(
         None,
-        description="A Secret with the entries aws_access_key_id, aws_secret_access_key and perhaps aws_session_token.",
+        description="A Secret with the entries aws_access_key_id, aws_secret_access_key and "
+        "perhaps aws_session_token.",
     )
     role_arn: RoleARN | None = Field(
         None,
         alias="roleARN",
-        description="A role to assume, with the keys of the Secret or else with the gateway's own identity; "
+        description="A role to assume, with the keys of the Secret or else with the gateway's "
+        "own identity; "
         "the external id is namespace/name of this object.",
     )
     session_name: SessionName | None = Field(
@@ -108,7 +110,8 @@ class GeneratedKey(Fields):
     """A key that the operator (or the gateway, from a folder) mints once."""
 
     secret_name: ObjectName = Field(
-        description="Name of the new Secret that gets the key, entry `key`; an existing one is never adopted."
+        description="Name of the new Secret that gets the key, entry `key`; an existing one is "
+        "never adopted."
     )
 
 
@@ -132,7 +135,10 @@ class Rotation(Fields):
 
 
 class ClientKey(Fields):
-    """What a caller presents to the gateway: exactly one of secretRef, generate and keyHash, and what it may do."""
+    """What a caller presents to the gateway.
+
+    Exactly one of secretRef, generate and keyHash, and what it may do.
+    """
 
     secret_ref: SecretEntryRef | None = Field(
         None, description="An entry of a Secret in this namespace that holds the key."
@@ -146,7 +152,8 @@ class ClientKey(Fields):
         ("*",),
         min_length=1,
         max_length=256,
-        description="Public names of the models that it may call; `*` stands for any run of characters.",
+        description="Public names of the models that it may call; `*` stands for any run of "
+        "characters.",
     )
     expires_at: Timestamp | None = Field(
         None, description="When the key ends (RFC 3339); never if left out."
@@ -172,7 +179,8 @@ class ClientKey(Fields):
                 raise refusal("must have names of up to 63 letters, digits and '._/-'")
             if _TAG_VALUE.fullmatch(text) is None:
                 raise refusal(
-                    f"must have a value of up to 256 characters, without ',' and line breaks, for {name!r}"
+                    "must have a value of up to 256 characters, without ',' and line breaks, "
+                    f"for {name!r}"
                 )
         return value
 

@@ -1,4 +1,7 @@
-"""What is wrong with a manifest, and where: one value for the log, for `lint` and for conditions."""
+"""What is wrong with a manifest, and where.
+
+One value for the log, for `lint` and for conditions.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,12 @@ Severity = Literal["error", "warning"]
 
 
 class Diagnostic(Struct, frozen=True, gc=False):
-    """One finding at one place. `line` counts from 1; `field` is a path such as `spec.provider.openai.baseURL`.
+    """One finding at one place.
 
-    `kind`, `namespace` and `name` are empty where the document could not be read that far. The message never holds
-    a value from a Secret, nor the value of the field.
+    `line` counts from 1; `field` is a path such as `spec.provider.openai.baseURL`.
+
+    `kind`, `namespace` and `name` are empty where the document could not be read that far. The
+    message never holds a value from a Secret, nor the value of the field.
     """
 
     file: str

@@ -1,6 +1,9 @@
-"""One document to the objects in it: identity, Lists, Secrets. What does not depend on file, line or environment.
+"""One document to the objects in it: identity, Lists, Secrets.
 
-The result is remembered by the document's text (see `loading`), so it holds only lines relative to the document.
+What does not depend on file, line or environment.
+
+The result is remembered by the document's text (see `loading`), so it holds only lines relative to
+the document.
 """
 
 from __future__ import annotations
@@ -188,7 +191,8 @@ def _identity(value: _JsonObject, kind: str, path: FieldPath) -> tuple[str, str]
         or _NAMESPACE.fullmatch(namespace) is None
     ):
         raise _refuse(
-            f"metadata.namespace must be at most {_MAX_NAMESPACE} lower-case letters, digits and '-', "
+            f"metadata.namespace must be at most {_MAX_NAMESPACE} lower-case letters, digits and "
+            "'-', "
             "beginning and ending with a letter or digit, and a string (put digits in quotes)",
             (*path, "metadata", "namespace"),
             kind,

@@ -1,4 +1,7 @@
-"""Durations as Kubernetes people write them: `200ms`, `5s`, `30m`, `1h30m` (Go's format, without units below ms)."""
+"""Durations as Kubernetes people write them.
+
+`200ms`, `5s`, `30m`, `1h30m` (Go's format, without units below ms).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class DurationError(ValueError):
 
 def parse_duration(text: str) -> float:
     """Seconds of a duration such as `1h30m`. Raises DurationError."""
-    if len(text) > 32 or _WHOLE.fullmatch(text) is None:  # noqa: PLR2004 -- as the CRD's maxLength
+    if len(text) > 32 or _WHOLE.fullmatch(text) is None:
         raise DurationError("must be a duration with its unit, as in 200ms, 5s, 30m or 1h30m")
     # Rounded to the microsecond, so that 0.1 + 0.2 and 0.3 make equal entries.
     total = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

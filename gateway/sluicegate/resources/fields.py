@@ -1,6 +1,9 @@
-"""The building blocks of the custom resources' fields: formats that say what to write, and their schema.
+"""The building blocks of the custom resources' fields.
 
-A pattern here is also valid RE2, because the CRDs carry the same one. Used by the models beside this file.
+Formats that say what to write, and their schema.
+
+A pattern here is also valid RE2, because the CRDs carry the same one. Used by the models beside
+this file.
 """
 
 from __future__ import annotations
@@ -21,7 +24,10 @@ from sluicegate.resources.timestamps import TIMESTAMP_PATTERN, TimestampError, p
 
 
 class Fields(BaseModel):
-    """A mapping of a custom resource: camelCase outside, nothing unknown, no type guessed from another."""
+    """A mapping of a custom resource.
+
+    CamelCase outside, nothing unknown, no type guessed from another.
+    """
 
     model_config = ConfigDict(
         frozen=True,

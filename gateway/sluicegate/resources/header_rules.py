@@ -1,4 +1,7 @@
-"""Which extra request headers a deployment may add: never what carries a credential or frames the message."""
+"""Which extra request headers a deployment may add.
+
+Never what carries a credential or frames the message.
+"""
 
 from __future__ import annotations
 
@@ -49,20 +52,20 @@ def header_problem(headers: Mapping[str, str]) -> str | None:
     """Why these headers are refused (never with a value in it), or None."""
     if len(headers) > MAX_HEADERS:
         return f"must have at most {MAX_HEADERS} entries"
-    seen: set[str] = set()
-    for name, value in headers.items():
-        folded = name.lower()
-        if _TOKEN.fullmatch(name) is None:
-            return "must have header names of letters, digits and '-'"
-        if folded in seen:
-            return f"must not have {folded!r} twice"
-        seen.add(folded)
-        if folded in CREDENTIAL_HEADERS:
-            return (
-                f"must not have {name!r}: a credential belongs into a Secret; see spec.credentials"
-            )
-        if folded == "host" or folded in FRAMING_HEADERS:
-            return f"must not have {name!r}: the gateway sets it itself"
-        if len(value) > _MAX_VALUE or _VALUE.fullmatch(value) is None:
-            return f"must have a value of printable ASCII, without line breaks, for {name!r}"
+    if len({name.lower() for name in headers}) < len(headers):
+        return "must not have the same name twice, in whatever case"
+    problems = (_header_problem(name, value) for name, value in headers.items())
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _header_problem(name: str, value: str) -> str | None:
+    folded = name.lower()
+    if _TOKEN.fullmatch(name) is None:
+        return "must have header names of letters, digits and '-'"
+    if folded in CREDENTIAL_HEADERS:
+        return f"must not have {name!r}: a credential belongs into a Secret; see spec.credentials"
+    if folded == "host" or folded in FRAMING_HEADERS:
+        return f"must not have {name!r}: the gateway sets it itself"
+    if len(value) > _MAX_VALUE or _VALUE.fullmatch(value) is None:
+        return f"must have a value of printable ASCII, without line breaks, for {name!r}"
     return None

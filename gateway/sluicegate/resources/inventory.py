@@ -1,12 +1,16 @@
-"""All objects that there are, by file, and what changed since the last look. Mutable; one per source.
+"""All objects that there are, by file, and what changed since the last look.
 
-A frozen `Inputs` is cut off it for each compile. An object that is in two files is held by the file that held it in
-the Inputs before, else by the first path in byte order, so the order in which files are read never matters.
+Mutable; one per source.
+
+A frozen `Inputs` is cut off it for each compile. An object that is in two files is held by the file
+that held it in the Inputs before, else by the first path in byte order, so the order in which files
+are read never matters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from operator import itemgetter
 from typing import TypeAlias
 
 from msgspec import Struct, field
@@ -20,7 +24,9 @@ _STEP = 200
 
 
 class Inputs(Struct, frozen=True, eq=False, gc=False):
-    """What compile works on. `changed` and `changed_secrets` are what differs from the Inputs `since` (a token).
+    """What compile works on.
+
+    `changed` and `changed_secrets` are what differs from the Inputs `since` (a token).
 
     Without `since` (or where the previous compile saw other Inputs) compile compares everything.
     """
@@ -41,6 +47,8 @@ class Inventory:
 
     def __init__(self) -> None:
         self._files: dict[str, LoadedFile] = {}
+        self._flawed: dict[str, LoadedFile] = {}  # those of them that have diagnostics
+        self._ignored = 0
         self._resources: dict[ResourceRef, Resource] = {}
         self._secrets: dict[SecretRef, Secret] = {}
         self._minted: dict[SecretRef, Secret] = {}
@@ -57,12 +65,19 @@ class Inventory:
     def replace_steps(self, file: str, loaded: LoadedFile | None) -> Generator[None, None, None]:
         """As `replace`, in short steps. Take no snapshot before it is through."""
         old = self._files.pop(file, None)
+        self._flawed.pop(file, None)
+        if old is not None:
+            self._ignored -= old.ignored
         if loaded is not None:
             self._files[file] = loaded
+            self._ignored += loaded.ignored
+            if loaded.diagnostics:
+                self._flawed[file] = loaded
         refs: dict[ResourceRef | SecretRef, None] = {}
         for holder in (old, loaded):
             if holder is not None:
                 refs.update(dict.fromkeys(holder.resources))
+                yield
                 refs.update(dict.fromkeys(holder.secrets))
         for count, ref in enumerate(refs, 1):
             self._settle(ref, file)
@@ -151,7 +166,7 @@ class Inventory:
     @property
     def ignored(self) -> int:
         """How many objects of other kinds the files hold."""
-        return sum(loaded.ignored for loaded in self._files.values())
+        return self._ignored
 
     @property
     def unreadable(self) -> tuple[str, ...]:
@@ -160,7 +175,7 @@ class Inventory:
 
     def diagnostics(self) -> Iterator[Diagnostic]:
         """What loading found in all files, and objects that are in two of them."""
-        for _, loaded in sorted(self._files.items()):
+        for _, loaded in sorted(self._flawed.items(), key=itemgetter(0)):
             yield from loaded.diagnostics
         for ref in sorted(self._contested, key=str):
             holder = self._current(ref)

@@ -1,7 +1,9 @@
-"""A file's text to objects and diagnostics, document by document, remembering documents that did not change.
+"""A file's text to objects and diagnostics.
 
-Called by the folder source (through the step generator, so that a big file never holds the event loop), by `lint` and
-by tests. Specs are judged by compile, not here.
+Document by document, remembering documents that did not change.
+
+Called by the folder source (through the step generator, so that a big file never holds the event
+loop), by `lint` and by tests. Specs are judged by compile, not here.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ _NO_DOCUMENTS: Mapping[str, Document] = MappingProxyType({})
 class LoadedFile(Struct, frozen=True, gc=False):
     """What a file holds. `documents` is the memo for the next load of the same file.
 
-    `unreadable`: a document's YAML does not parse. Objects that the previous load found in it are kept (`carried`),
-    but for client keys: what grants access fails closed.
+    `unreadable`: a document's YAML does not parse. Objects that the previous load found in it are
+    kept (`carried`), but for client keys: what grants access fails closed.
     """
 
     file: str
@@ -55,7 +57,10 @@ def load_text(
     previous: LoadedFile | None = None,
     environ: Mapping[str, str] = _NOTHING,
 ) -> LoadedFile:
-    """Load a file's text; never raises on its content. `previous` is what the last load of this file gave."""
+    """Load a file's text; never raises on its content.
+
+    `previous` is what the last load of this file gave.
+    """
     steps = load_steps(file, text, previous, environ)
     while True:
         try:
@@ -83,7 +88,10 @@ def load_steps(
 
 
 def unreadable_file(file: str, message: str, previous: LoadedFile | None = None) -> LoadedFile:
-    """The result for a file that can't be read at all; keeps what the previous load gave, but for client keys."""
+    """The result for a file that can't be read at all.
+
+    Keeps what the previous load gave, but for client keys.
+    """
     loader = _Loader(file, _NOTHING)
     loader.diagnostics.append(Diagnostic(file, 1, "", "", "", "", "Unreadable", "error", message))
     loader.broken.append("")
@@ -167,7 +175,7 @@ class _Loader:
         )
 
     def carry(self, previous: LoadedFile) -> None:
-        """Keep the objects that the previous load found in what now does not parse: those it still names."""
+        """Keep the objects of the previous load that what now does not parse still names."""
         for ref, resource in previous.resources.items():
             if ref not in self._resources and self._named(ref.name) and not _grants(resource):
                 self._resources[ref] = resource

@@ -13,7 +13,10 @@ API_VERSION = "sluicegate.dev/v1alpha1"
 
 
 class ObjectMeta(Fields):
-    """The parts of Kubernetes' ObjectMeta that may stand in a manifest; the server's own are read over."""
+    """The parts of Kubernetes' ObjectMeta that may stand in a manifest.
+
+    The server's own are read over.
+    """
 
     name: ObjectName = Field(description="Name of the object, unique in its namespace.")
     namespace: Namespace = Field("default", description="Namespace of the object.")

@@ -73,7 +73,8 @@ class Retry(Fields):
     )
     backoff: ShortDelay = Field(
         "200ms",
-        description="Time before the second attempt; it doubles, with jitter. Retry-After is honoured.",
+        description="Time before the second attempt; it doubles, with jitter. Retry-After is "
+        "honoured.",
     )
 
 
@@ -112,12 +113,16 @@ class ModelInfo(Fields):
     max_output_tokens: Count | None = Field(None, description="Tokens of output.")
     reasoning: Literal["None", "Effort", "Budget", "Adaptive"] | None = Field(
         None,
-        description="How the model is told to reason: not at all, by effort, by a token budget, or by itself.",
+        description="How the model is told to reason: not at all, by effort, by a token budget, "
+        "or by itself.",
     )
 
 
 class Pricing(Fields):
-    """Prices in USD per million tokens, as decimal strings. What is left out comes from the price catalogue."""
+    """Prices in USD per million tokens, as decimal strings.
+
+    What is left out comes from the price catalogue.
+    """
 
     input: Price | None = Field(None, description="Input tokens that were not cached.")
     cached_input: Price | None = Field(
@@ -145,7 +150,8 @@ class AllowedNamespaces(Fields):
     source: Literal["Same", "All", "Names"] = Field(
         "Same",
         alias="from",
-        description="Same: this namespace only. All: every namespace. Names: those in `names`, and this one.",
+        description="Same: this namespace only. All: every namespace. Names: those in `names`, "
+        "and this one.",
     )
     names: tuple[Namespace, ...] = Field(
         (), max_length=256, description="The namespaces, with `from: Names`."
@@ -188,7 +194,8 @@ class PoolPolicy(Fields):
     )
     affinity: Literal["None", "EndUser", "ApiKey"] | None = Field(
         None,
-        description="Keeps an end user or a key on one deployment, so that prompt caches stay warm.",
+        description="Keeps an end user or a key on one deployment, so that prompt caches stay "
+        "warm.",
     )
 
 
@@ -197,7 +204,8 @@ class ModelDeploymentSpec(Fields):
 
     model: PublicModel | None = Field(
         None,
-        description="Public name that clients send; metadata.name if left out. A trailing `*` makes a prefix.",
+        description="Public name that clients send; metadata.name if left out. A trailing `*` "
+        "makes a prefix.",
     )
     provider: Provider = Field(description="Which provider answers; exactly one of the members.")
     credentials: Credentials | None = Field(

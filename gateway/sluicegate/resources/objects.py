@@ -1,8 +1,12 @@
-"""Objects as loaded: who they are, where they stand, and their content, before their spec is judged."""
+"""Objects as loaded.
+
+Who they are, where they stand, and their content, before their spec is judged.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from msgspec import Struct, field
 
 from sluicegate.resources.yaml_documents import FieldPath, line_of
@@ -30,7 +34,10 @@ class SecretRef(Struct, frozen=True, order=True, gc=False):
 
 
 class Origin(Struct, frozen=True, gc=False):
-    """Where an object stands: `line` (from 0) is where its document begins, `path` leads to it in a List."""
+    """Where an object stands.
+
+    `line` (from 0) is where its document begins, `path` leads to it in a List.
+    """
 
     file: str
     line: int
@@ -46,7 +53,9 @@ class Origin(Struct, frozen=True, gc=False):
 
 
 class Resource(Struct, frozen=True, gc=False):
-    """A custom resource. `manifest` is its canonical JSON; resources with equal manifests are equal to compile.
+    """A custom resource.
+
+    `manifest` is its canonical JSON; resources with equal manifests are equal to compile.
 
     `origin` is None for an object that comes from no file.
     """
@@ -62,10 +71,10 @@ class Resource(Struct, frozen=True, gc=False):
 class Secret(Struct, frozen=True, gc=False):
     """A core/v1 Secret, decoded. Its values appear in no repr.
 
-    `missing` says why an entry that is written has no value; `unset` names the environment
-    variable that an entry wants and that is not set. `labelled`: it carries
-    `sluicegate.dev/credential: "true"`. `minted_for`: the ApiKey whose key the operator (or the folder source) minted
-    into it; never set by a manifest.
+    `missing` says why an entry that is written has no value; `unset` names the environment variable
+    that an entry wants and that is not set. `labelled`: it carries `sluicegate.dev/credential:
+    "true"`. `minted_for`: the ApiKey whose key the operator (or the folder source) minted into it;
+    never set by a manifest.
     """
 
     namespace: str

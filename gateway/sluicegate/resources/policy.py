@@ -31,11 +31,13 @@ class Budget(Fields):
         description='The amount in US dollars, a decimal string in quotes, as in "50.00".',
     )
     period: Literal["1d", "7d", "30d", "Month"] = Field(
-        description="The period after which spending starts at zero again; Month is the calendar month in UTC."
+        description="The period after which spending starts at zero again; Month is the calendar "
+        "month in UTC."
     )
     on_exceeded: Literal["Reject", "Warn"] = Field(
         "Reject",
-        description="What happens when it is spent: Reject answers 429 insufficient_quota, Warn only reports it.",
+        description="What happens when it is spent: Reject answers 429 insufficient_quota, Warn "
+        "only reports it.",
     )
 
 

@@ -42,7 +42,8 @@ ApiVersionDate: TypeAlias = Annotated[
     str, Matches(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "must be a date, as in 2023-06-01", 10)
 ]
 _MODEL = (
-    "The model's id at the provider. With `*`, and a `spec.model` that ends in `*`, the rest of the "
+    "The model's id at the provider. With `*`, and a `spec.model` that ends in `*`, the rest of "
+    "the "
     "requested name goes upstream."
 )
 
@@ -54,11 +55,13 @@ class OpenAI(Fields):
     base_url: BaseURL | None = Field(
         None,
         alias="baseURL",
-        description="Where the API is, ending in /v1 as in the OpenAI SDK; https://api.openai.com/v1 if left out.",
+        description="Where the API is, ending in /v1 as in the OpenAI SDK; "
+        "https://api.openai.com/v1 if left out.",
     )
     auth: Literal["Bearer", "ApiKey"] = Field(
         "Bearer",
-        description="How the key is sent: Bearer in `authorization`, ApiKey in `api-key`, as Azure wants it.",
+        description="How the key is sent: Bearer in `authorization`, ApiKey in `api-key`, as "
+        "Azure wants it.",
     )
     organization: HeaderToken | None = Field(
         None, description="Sent as `OpenAI-Organization`: the organization that is billed."
@@ -68,7 +71,8 @@ class OpenAI(Fields):
     )
     api: Literal["Responses", "ChatCompletions"] = Field(
         "Responses",
-        description="Which API the server has; ChatCompletions is for compatible servers without /responses.",
+        description="Which API the server has; ChatCompletions is for compatible servers without "
+        "/responses.",
     )
 
 
@@ -79,7 +83,8 @@ class Anthropic(Fields):
     base_url: BaseURL | None = Field(
         None,
         alias="baseURL",
-        description="Where the API is, without /v1, as in the Anthropic SDK; https://api.anthropic.com if left out.",
+        description="Where the API is, without /v1, as in the Anthropic SDK; "
+        "https://api.anthropic.com if left out.",
     )
     version: ApiVersionDate | None = Field(
         None, description="Sent as `anthropic-version`; 2023-06-01 if left out."
@@ -96,7 +101,8 @@ class Gemini(Fields):
     base_url: BaseURL | None = Field(
         None,
         alias="baseURL",
-        description="Where the API is, without a version; https://generativelanguage.googleapis.com if left out.",
+        description="Where the API is, without a version; "
+        "https://generativelanguage.googleapis.com if left out.",
     )
 
 
@@ -128,12 +134,16 @@ class Bedrock(Fields):
     base_url: BaseURL | None = Field(
         None,
         alias="baseURL",
-        description="URL of the endpoint, as of a VPC endpoint; the region's public one if left out.",
+        description="URL of the endpoint, as of a VPC endpoint; the region's public one if left "
+        "out.",
     )
 
 
 class Echo(Fields):
-    """Answers by itself, without an upstream and without a credential: for trying out and for tests."""
+    """Answers by itself, without an upstream and without a credential.
+
+    For trying out and for tests.
+    """
 
     delay: ShortDelay = Field("0s", description="Time before the answer begins.")
     chunk_delay: ShortDelay = Field("0s", description="Time before each chunk of text.")

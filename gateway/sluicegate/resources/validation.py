@@ -18,11 +18,16 @@ from sluicegate.resources.model_deployment import ModelDeployment
 from sluicegate.resources.objects import Resource
 from sluicegate.resources.yaml_documents import FieldPath
 
-_MODELS: dict[str, type[ModelDeployment] | type[ApiKey]] = {
+_MODELS: dict[str, type[ModelDeployment | ApiKey]] = {
     "ModelDeployment": ModelDeployment,
     "ApiKey": ApiKey,
 }
-_TYPES = {
+_TEMPLATES = {
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "string_too_long": "must have at most {max_length} characters",
     "string_type": "must be a string: put the value in quotes",
     "int_type": "must be a whole number, without quotes",
     "int_from_float": "must be a whole number",
@@ -49,7 +54,10 @@ class Flaw(Struct, frozen=True, gc=False):
 
 
 class Invalid(Struct, frozen=True, gc=False):
-    """A manifest that does not fit its model. `manifest` is what was written, for the fields that count anyway."""
+    """A manifest that does not fit its model.
+
+    `manifest` is what was written, for the fields that count anyway.
+    """
 
     flaws: tuple[Flaw, ...]
     manifest: Mapping[str, object]
@@ -88,29 +96,16 @@ def _message(
     name: str,
 ) -> str:
     kind = details["type"]
-    match kind:
-        case "refused":
-            text = str(context["message"])
-            return text if text.startswith(f"{name} ") else f"{name} {text}"
-        case "extra_forbidden":
-            return _unknown(model, path, name)
-        case "missing":
-            return f"{name} is required{_purpose(model, path)}"
-        case "literal_error":
-            expected = str(context["expected"]).replace("'", "")
-            return f"{name} must be {expected}"
-        case "greater_than_equal":
-            return f"{name} must be {context['ge']} or more"
-        case "less_than_equal":
-            return f"{name} must be {context['le']} or less"
-        case "too_short":
-            return f"{name} must have at least {context['min_length']} entries"
-        case "too_long":
-            return f"{name} must have at most {context['max_length']} entries"
-        case "string_too_long":
-            return f"{name} must have at most {context['max_length']} characters"
-        case _:
-            return f"{name} {_TYPES.get(kind, 'is not valid')}"
+    if kind == "refused":
+        text = str(context["message"])
+        return text if text.startswith(f"{name} ") else f"{name} {text}"
+    if kind == "extra_forbidden":
+        return _unknown(model, path, name)
+    if kind == "missing":
+        return f"{name} is required{_purpose(model, path)}"
+    if kind == "literal_error":
+        return f"{name} must be {str(context['expected']).replace(chr(39), '')}"
+    return f"{name} {_TEMPLATES.get(kind, 'is not valid').format_map(context)}"
 
 
 def _unknown(model: type[BaseModel], path: FieldPath, name: str) -> str:

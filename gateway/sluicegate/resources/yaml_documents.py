@@ -1,9 +1,10 @@
 """Strict YAML: text to documents, a document to JSON values, a field's path to its line.
 
-The text is first cut at lines that begin with `---` or `...`, which YAML allows nowhere else in the first column, so a
-caller can remember the value of each piece and parse only those that changed. Parsing works on libyaml's events with
-a stack of our own: nesting can't overflow the C stack, and aliases can't blow up. Lines are found by a second walk,
-only when there is something to say about them.
+The text is first cut at lines that begin with `---` or `...`, which YAML allows nowhere else in the
+first column, so a caller can remember the value of each piece and parse only those that changed.
+Parsing works on libyaml's events with a stack of our own: nesting can't overflow the C stack, and
+aliases can't blow up. Lines are found by a second walk, only when there is something to say about
+them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Piece(NamedTuple):
 
 
 class DocumentError(ValueError):
-    """The document can't be read; `line` counts from 0 within it. The message says what to write."""
+    """The document can't be read; `line` counts from 0 within it.
+
+    The message says what to write.
+    """
 
     def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
@@ -92,6 +96,11 @@ class _Frame:
     merging: bool = False
     merges: list[dict[str, JsonValue]] = field(default_factory=list[dict[str, JsonValue]])
     weight: int = 1
+
+    @property
+    def wants_key(self) -> bool:
+        """Whether the next node is a mapping's key."""
+        return self.mapping is not None and self.key is None
 
 
 def parse_document(text: str) -> JsonValue:
@@ -150,10 +159,9 @@ class _Reader:
 
     def _scalar(self, event: ScalarEvent) -> None:
         frame = self._stack[-1] if self._stack else None
-        if frame is not None and frame.mapping is not None and frame.key is None:
-            if event.value == "<<" and event.tag is None and not event.style:
-                frame.key, frame.merging = "<<", True
-                return
+        if frame is not None and frame.wants_key and _is_merge(event):
+            frame.key, frame.merging = "<<", True
+            return
         value = _scalar_value(event)
         weight = 1 + len(event.value)
         if event.anchor is not None:
@@ -166,7 +174,7 @@ class _Reader:
         expected = "map" if frame.mapping is not None else "seq"
         if event.tag not in {None, "!", _CORE + expected}:
             raise DocumentError(f"the tag {event.tag!r} is not allowed", _line(event))
-        if self._stack and self._stack[-1].mapping is not None and self._stack[-1].key is None:
+        if self._stack and self._stack[-1].wants_key:
             raise DocumentError("a mapping's key must be a string", _line(event))
         if event.anchor is not None:
             self._anchors.pop(event.anchor, None)  # an alias within its own anchor finds nothing
@@ -224,6 +232,10 @@ class _Reader:
         return value
 
 
+def _is_merge(event: ScalarEvent) -> bool:
+    return event.value == "<<" and event.tag is None and not event.style
+
+
 def _merged(value: JsonValue, event: Event) -> list[dict[str, JsonValue]]:
     parts = value if isinstance(value, list) else [value]
     merged = [part for part in parts if isinstance(part, dict)]
@@ -272,7 +284,10 @@ def _mark_line(mark: object) -> int:
 
 
 def line_of(text: str, path: FieldPath) -> int:
-    """The line (from 0, within the document) of a field, or of its nearest ancestor that is there."""
+    """The line (from 0.
+
+    Within the document) of a field, or of its nearest ancestor that is there.
+    """
     parser = CParser(text)
     try:
         return _find(parser, path)
@@ -283,7 +298,8 @@ def line_of(text: str, path: FieldPath) -> int:
 
 
 def _find(parser: CParser, path: FieldPath) -> int:
-    # A frame is [the next part of the path, whether a key is due]; for a sequence the part counts up.
+    # A frame is [the next part of the path, whether a key is due]; for a sequence the part counts
+    # up.
     stack: list[list[str | int | bool | None]] = []
     best, depth = 0, -1
     while True:

@@ -1,4 +1,7 @@
-"""Plain YAML scalars as kubectl reads them (go-yaml v2): YAML 1.1 words and numbers, but JSON's types only."""
+"""Plain YAML scalars as kubectl reads them (go-yaml v2).
+
+YAML 1.1 words and numbers, but JSON's types only.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ class ScalarError(ValueError):
 
 
 def plain_scalar(text: str) -> JsonScalar:
-    """The value of an unquoted scalar. Raises ScalarError for NaN, infinities and integers beyond 64 bits."""
+    """The value of an unquoted scalar.
+
+    Raises ScalarError for NaN, infinities and integers beyond 64 bits.
+    """
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_STARTS:
