@@ -144,7 +144,7 @@ def _cpu(
         generator=generator,
         requests=requests,
         load_cores=_load_cores(rig),
-        target_is_mock=target is rig.direct,
+        target_is_mock=target.server is rig.direct.server,
     )
 
 
