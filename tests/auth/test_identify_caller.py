@@ -139,7 +139,9 @@ def test_what_is_longer_than_any_key_is_unknown() -> None:
     assert "Incorrect" in refusal(KeyIndex([entry("ci", held(long))]), long).error.message
 
 
-@pytest.mark.parametrize("key", [None, "unknown-key-of-a-client", KEY[:-1]])
+@pytest.mark.parametrize(
+    "key", [None, "unknown-key-of-a-client", KEY[:-1]], ids=["none", "unknown", "mistyped"]
+)
 def test_anonymous_callers_are_served_as_the_default_namespace(key: str | None) -> None:
     for index in (KeyIndex(), KeyIndex([entry()])):
         caller = authenticate(index, key, now=NOW, allow_anonymous=True)

@@ -456,6 +456,24 @@ async def test_a_generated_key_is_minted_once_and_serves_again_after_a_restart(
     assert again.keys["search"].digests == (held,)
 
 
+@pytest.mark.parametrize(("old", "new"), [("a.yaml", "b.yaml"), ("b.yaml", "a.yaml")])
+async def test_a_key_survives_the_move_of_its_object_to_another_file(
+    served: Served, old: str, new: str
+) -> None:
+    search = api_key("search", "generate: {secretName: search-key}")
+    (served.root / old).write_text(search)
+    (served.root / new).write_text(echo("a"))
+    await served.source.load()
+    digests = served.keys["search"].digests
+    (served.root / new).write_text(echo("a") + "---\n" + search)
+    (served.root / old).write_text(echo("b"))
+    await served.source.load()
+    assert served.keys["search"].digests == digests
+    (served.root / new).write_text(echo("a"))
+    await served.source.load()
+    assert served.keys == {}
+
+
 async def test_a_minted_key_is_not_lent_to_another_object(served: Served) -> None:
     path = served.root / "keys.yaml"
     path.write_text(api_key("search", "generate: {secretName: search-key}"))

@@ -59,7 +59,7 @@ class KeyIndex:
 
     def __init__(self, keys: Iterable[ClientKey] = ()) -> None:
         self._grants: dict[bytes, _Grant] = {}
-        self._sources: dict[str, tuple[ClientKey, _Grants]] = {}
+        self._sources: dict[int, tuple[ClientKey, _Grants]] = {}
         for key in keys:
             self._add(key, _grants(key))
 
@@ -74,12 +74,12 @@ class KeyIndex:
         return self._grants.get(key_digest)
 
     @property
-    def sources(self) -> Mapping[str, tuple[ClientKey, _Grants]]:
-        """Every entry by its id, revoked and expired ones included, with what its digests grant."""
+    def sources(self) -> Mapping[int, tuple[ClientKey, _Grants]]:
+        """Every entry, by `id()` of it, and what its digests grant; ended ones included."""
         return self._sources
 
     def _add(self, key: ClientKey, grants: _Grants) -> None:
-        self._sources[key.id] = (key, grants)
+        self._sources[id(key)] = (key, grants)
         for key_digest, grant in grants:
             # Compile gives each digest to one key only; should it not, no key takes another's
             # place.
@@ -95,9 +95,9 @@ class KeyIndex:
         """
         index = cls()
         for count, key in enumerate(keys, 1):
-            known = previous.sources.get(key.id) if previous is not None else None
-            same = known is not None and known[0] is key
-            index._add(key, known[1] if known and same else _grants(key))
+            # By identity: what is in `sources` is alive, so no other object has its id.
+            known = previous.sources.get(id(key)) if previous is not None else None
+            index._add(key, known[1] if known is not None else _grants(key))
             if count % _SLICE == 0:
                 yield
         return index

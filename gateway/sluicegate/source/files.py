@@ -6,12 +6,10 @@ No I/O: what was scanned and read is passed in.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from sluicegate.resources import Diagnostic, Inventory, LoadedFile, ResourceRef, load_steps
-from sluicegate.source.generated import wanted_key
-from sluicegate.source.keystore import WantedKey
+from sluicegate.resources import Diagnostic, Inventory, LoadedFile, load_steps
 from sluicegate.source.scan import Content, Fault, Scan, Signature
 
 
@@ -20,12 +18,14 @@ class _Known:
     """What is known of one file."""
 
     signature: Signature | None = None  # of what was read last
-    certain: bool = False  # False: to be read again, though the signature be the same
     text: int | None = None  # hash of the text that was read last
     fault: Fault | None = None  # why it could not be read
     broken: tuple[Diagnostic, ...] = ()  # why its text could not be parsed
     loaded: LoadedFile | None = None  # the last good content; it is what serves
-    wanted: Mapping[ResourceRef, WantedKey] = field(default_factory=dict[ResourceRef, WantedKey])
+
+
+# How many files are looked at between two chances for the event loop to serve requests.
+_STEP = 500
 
 
 class Outdated(NamedTuple):
@@ -41,9 +41,10 @@ class FileSet:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.inventory = Inventory()
-        self.wanted: dict[ResourceRef, WantedKey] = {}  # keys to be minted, by their ApiKey
         self._environ = environ
         self._known: dict[str, _Known] = {}
+        self._uncertain: dict[str, _Known] = {}  # to be read again, be the signature the same
+        self._flawed: dict[str, _Known] = {}  # whose present content is not what serves
         self._faults: Mapping[str, Fault] = {}
 
     def __len__(self) -> int:
@@ -52,22 +53,29 @@ class FileSet:
     @property
     def certain(self) -> bool:
         """False where a file may have changed while it was read."""
-        return all(known.certain or known.fault for known in self._known.values())
+        return all(known.fault for known in self._uncertain.values())
 
-    def outdated(self, seen: Scan) -> Outdated:
-        """What there is to do after a scan."""
-        to_read: list[str] = []
+    def outdated(self, seen: Scan) -> Generator[None, None, Outdated]:
+        """What there is to do after a scan. Yields between some hundred files."""
+        to_read = list(self._uncertain.keys() & seen.files.keys())
         moving = seen.faults != self._faults
-        for path, signature in seen.files.items():
+        new = 0
+        for count, (path, signature) in enumerate(seen.files.items(), 1):
             known = self._known.get(path)
             if known is None or known.signature != signature:
                 moving = True
-                to_read.append(path)
-            elif not known.certain:
-                to_read.append(path)
+                new += known is None
+                if path not in self._uncertain:
+                    to_read.append(path)
+            if count % _STEP == 0:
+                yield
         gone: list[str] = []
-        if len(seen.files) != len(self._known) or to_read:
-            gone = [path for path in self._known if path not in seen.files and not seen.keeps(path)]
+        if len(self._known) > len(seen.files) - new:
+            for count, path in enumerate(self._known, 1):
+                if path not in seen.files and not seen.keeps(path):
+                    gone.append(path)
+                if count % _STEP == 0:
+                    yield
         return Outdated(tuple(to_read), tuple(gone), moving or bool(gone))
 
     def note(self, seen: Scan, gone: Sequence[str]) -> Generator[None, None, int]:
@@ -98,7 +106,7 @@ class FileSet:
         """What is wrong with files and folders, and with objects before their spec is judged."""
         for path, fault in self._faults.items():
             yield f"{path}: {fault.message}"
-        for path, known in self._known.items():
+        for path, known in self._flawed.items():
             if known.fault is not None:
                 yield f"{path}: {known.fault.message}"
             for diagnostic in known.broken:
@@ -120,7 +128,9 @@ class FileSet:
             yield from self._parse(path, content.text, known)
             known.text = text
             changed = True
-        known.signature, known.certain = signature, content.signature == signature
+        known.signature = signature
+        _keep(self._uncertain, path, known, belongs=content.signature != signature)
+        _keep(self._flawed, path, known, belongs=bool(known.fault or known.broken))
         return changed
 
     def _parse(self, path: str, text: str, known: _Known) -> Generator[None, None, None]:
@@ -131,28 +141,20 @@ class FileSet:
             known.broken = loaded.diagnostics
             return
         yield from self.inventory.replace_steps(path, loaded)
-        self._want(known, loaded)
         known.loaded = loaded
 
     def _forget(self, path: str) -> Generator[None, None, bool]:
         known = self._known.pop(path, None)
+        self._uncertain.pop(path, None)
+        self._flawed.pop(path, None)
         if known is None:
             return False
         yield from self.inventory.replace_steps(path, None)
-        for ref in known.wanted:
-            self.wanted.pop(ref, None)
         return True
 
-    def _want(self, known: _Known, loaded: LoadedFile) -> None:
-        wanted: dict[ResourceRef, WantedKey] = {}
-        for ref, resource in loaded.resources.items():
-            before = known.loaded.resources.get(ref) if known.loaded is not None else None
-            same = before is not None and before.manifest == resource.manifest
-            one = known.wanted.get(ref) if same else wanted_key(resource)
-            if one is not None:
-                wanted[ref] = one
-        for ref in known.wanted:
-            if ref not in wanted:
-                self.wanted.pop(ref, None)
-        self.wanted.update(wanted)
-        known.wanted = wanted
+
+def _keep(among: dict[str, _Known], path: str, known: _Known, *, belongs: bool) -> None:
+    if belongs:
+        among[path] = known
+    else:
+        among.pop(path, None)

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.compile import Compilation, Settings, compile_steps
-from sluicegate.resources import Inputs, ResourceRef
+from sluicegate.resources import Inputs
 from sluicegate.resources.objects import SecretRef
 from sluicegate.source.files import FileSet, Outdated
-from sluicegate.source.generated import HeldKeys, secret_of
-from sluicegate.source.keystore import KeyRefused, KeyStore, WantedKey
+from sluicegate.source.generated import GeneratedKeys, secret_of
+from sluicegate.source.keystore import KeyRefused, KeyStore, StoredKey
 from sluicegate.source.report import Report, Reporter
 from sluicegate.source.scan import Content, Scan, read, scan
 from sluicegate.source.slices import FIRST_LOAD, WHILE_SERVING, Pace, drive
@@ -30,6 +30,8 @@ from sluicegate.source.watch import Watch
 
 # How many files a thread reads before what it read is parsed.
 _READ_AT_ONCE = 64
+# Of the time that passes without hints, this part may go into scans.
+_SCAN_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,11 @@ class FolderSource:
         self._watch = Watch(self._hint.set)
         self._files = FileSet(dict(environ))
         self._keystore = KeyStore(state_dir)
-        self._held = HeldKeys()
-        self._refused: dict[WantedKey, str] = {}  # keys that could not be had, and why
+        self._keys = GeneratedKeys()
         self._inputs: Inputs | None = None
         self._compilation: Compilation | None = None
         self._unpublished: frozenset[str] = frozenset()  # changed entries that do not serve yet
+        self._scan_seconds = 0.0
         self._look_soon = False
         self._judged = False  # whether the status says how things stand
 
@@ -109,6 +111,7 @@ class FolderSource:
         """Wait for a hint, or until it is time to look without one."""
         timing = self._timing
         wait = timing.rescan if self._watch.alive else timing.rescan_blind
+        wait = max(wait, self._scan_seconds / _SCAN_SHARE)
         if self._look_soon:
             wait = min(wait, timing.soon)
         due = self._compilation.next_due if self._compilation is not None else None
@@ -123,10 +126,10 @@ class FolderSource:
         seen = await self._scan()
         if settle and await self._watch.follow(seen):
             self._hint.set()  # what changed between the scan and the watch has given no hint
-        outdated = self._files.outdated(seen)
+        outdated = await drive(self._files.outdated(seen), pace)
         if settle and outdated.moving:
             seen = await self._settled(seen)
-            outdated = self._files.outdated(seen)
+            outdated = await drive(self._files.outdated(seen), pace)
         files = await self._take_in(seen, outdated, pace)
         self._look_soon = not (seen.found and self._files.certain)
         # A folder that has never been there is not an empty one: there is nothing to serve yet.
@@ -138,7 +141,10 @@ class FolderSource:
             await self._judge(pace)
 
     async def _scan(self) -> Scan:
-        return await asyncio.to_thread(scan, self._directory)
+        started = time.perf_counter()
+        seen = await asyncio.to_thread(scan, self._directory)
+        self._scan_seconds = time.perf_counter() - started
+        return seen
 
     async def _settled(self, seen: Scan) -> Scan:
         """The scan after writers are done: the first that equals the one before it."""
@@ -162,56 +168,41 @@ class FolderSource:
 
     async def _compile(self, files: int, pace: Pace) -> bool:
         """Compile, if anything is new or time has made it so. Answers whether it did."""
-        inventory, held = self._files.inventory, self._held
-        if files:
-            for stored in held.give_up(self._files.wanted):
-                inventory.unmint(SecretRef(stored.namespace, stored.secret_name))
-            current = set(self._files.wanted.values())
-            self._refused = {one: why for one, why in self._refused.items() if one in current}
-        keys = await self._obtain(held.due_for_rotation(self._files.wanted.values()))
-        due = self._compilation is None or (
-            self._compilation.next_due is not None and self._compilation.next_due <= self._clock()
-        )
-        if not (files or keys or due or self._refused):
+        last = self._compilation
+        due = last is None or (last.next_due is not None and last.next_due <= self._clock())
+        if not (files or due or self._keys.refused):
             return False
-        await self._compile_once(pace)
-        if await self._obtain(self._to_be_minted()):
+        compilation = await self._compile_once(pace)
+        if await self._renew_keys(compilation):
             await self._compile_once(pace)
         return True
 
-    async def _compile_once(self, pace: Pace) -> None:
+    async def _compile_once(self, pace: Pace) -> Compilation:
         self._inputs = self._files.inventory.snapshot()
+        await drive(self._keys.note(self._inputs), pace)
         compilation = await drive(
             compile_steps(self._inputs, self._compilation, self._settings, self._clock()), pace
         )
         self._compilation = compilation
         self._unpublished |= compilation.changed
+        return compilation
 
-    def _to_be_minted(self) -> list[WantedKey]:
-        if self._compilation is None:
-            return []
-        wanted = self._files.wanted
-        refs = (
-            ResourceRef("ApiKey", request.namespace, request.name)
-            for request in self._compilation.minting()
-        )
-        return [wanted[ref] for ref in refs if ref in wanted]
-
-    async def _obtain(self, wanted: Sequence[WantedKey]) -> int:
-        """Have keys minted, rotated or read. Answers how many there are more or anew."""
-        if not wanted:
-            return 0
-        obtained = 0
-        results = await asyncio.to_thread(self._keystore.obtain, wanted, self._clock())
-        for one, result in zip(wanted, results, strict=True):
-            if isinstance(result, KeyRefused):
-                self._refused[one] = result.message
-            else:
-                self._refused.pop(one, None)
-                self._held.hold(result)
-                self._files.inventory.mint(secret_of(result))
-                obtained += 1
-        return obtained
+    async def _renew_keys(self, compilation: Compilation) -> bool:
+        """Have keys minted, rotated, read or given up, as the ApiKeys say now."""
+        inventory = self._files.inventory
+        unwanted = self._keys.give_up()
+        for stored in unwanted:
+            inventory.unmint(SecretRef(stored.namespace, stored.secret_name))
+        due = self._keys.due(compilation.minting())
+        results: list[StoredKey | KeyRefused] = []
+        if due:
+            results = await asyncio.to_thread(self._keystore.obtain, due, self._clock())
+        renewed = False
+        for wanted, result in zip(due, results, strict=True):
+            if self._keys.hold(wanted, result) and isinstance(result, StoredKey):
+                inventory.mint(secret_of(result))
+                renewed = True
+        return renewed or bool(unwanted)
 
     async def _serve(self, files: int, started: float, pace: Pace) -> None:
         if self._compilation is None:
@@ -224,7 +215,7 @@ class FolderSource:
 
     async def _judge(self, pace: Pace) -> None:
         """Say how things stand."""
-        steps = self._reporter.steps(self._files, self._compilation, self._refused)
+        steps = self._reporter.steps(self._files, self._compilation, self._keys.refused)
         self._board.judge(await drive(steps, pace))
         self._board.count(
             files=len(self._files),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 
 import msgspec
 
-from sluicegate.resources import Resource, ResourceRef, Secret
+from sluicegate.compile.compilation import MintRequest
+from sluicegate.resources import Inputs, Resource, ResourceRef, Secret
 from sluicegate.resources.durations import DurationError, parse_duration
 from sluicegate.resources.timestamps import TimestampError, parse_timestamp
-from sluicegate.source.keystore import Rotation, StoredKey, WantedKey
+from sluicegate.source.keystore import KeyRefused, Rotation, StoredKey, WantedKey
 
 
 class _Rotation(msgspec.Struct, rename="camel"):
@@ -34,6 +35,9 @@ class _Spec(msgspec.Struct, rename="camel"):
 class _Manifest(msgspec.Struct, rename="camel"):
     spec: _Spec
 
+
+# How many objects are looked at between two chances for the event loop to serve requests.
+_STEP = 500
 
 _decoder = msgspec.json.Decoder(_Manifest)
 
@@ -73,33 +77,55 @@ def secret_of(stored: StoredKey) -> Secret:
     )
 
 
-class HeldKeys:
-    """Which minted keys are in use. Says what to ask the key store for, and what to give up."""
+class GeneratedKeys:
+    """Which keys are wanted and which are held. Says what to ask the key store for."""
 
     def __init__(self) -> None:
+        self.refused: dict[WantedKey, str] = {}  # keys that could not be had, and why
+        self._wanted: dict[ResourceRef, WantedKey] = {}
         self._held: dict[tuple[str, str], StoredKey] = {}
 
-    def hold(self, stored: StoredKey) -> None:
-        """A key was obtained."""
-        self._held[stored.namespace, stored.secret_name] = stored
+    def note(self, inputs: Inputs) -> Generator[None, None, None]:
+        """Take what the ApiKeys that changed want now. Yields between some hundred objects."""
+        for count, ref in enumerate(inputs.changed, 1):
+            resource = inputs.resources.get(ref)
+            one = wanted_key(resource) if resource is not None else None
+            before = self._wanted.pop(ref, None)
+            if one is not None:
+                self._wanted[ref] = one
+            if before is not None and before != one:
+                self.refused.pop(before, None)
+            if count % _STEP == 0:
+                yield
 
-    def due_for_rotation(self, wanted: Iterable[WantedKey]) -> list[WantedKey]:
-        """Those that are held, but whose rotation was asked for after the key was made."""
-        due: list[WantedKey] = []
-        for one in wanted:
-            held = self._held.get((one.namespace, one.secret_name))
-            if (
-                held is not None
-                and one.rotation is not None
-                and held.name == one.name
-                and one.rotation.requested_at > (held.requested_at or 0)
-            ):
-                due.append(one)
-        return due
+    def due(self, minting: Iterable[MintRequest]) -> list[WantedKey]:
+        """The keys to obtain: those that compile misses, and those to be rotated."""
+        refs = (ResourceRef("ApiKey", request.namespace, request.name) for request in minting)
+        missing = [self._wanted[ref] for ref in refs if ref in self._wanted]
+        return missing + [one for one in self._wanted.values() if self._is_outdated(one)]
 
-    def give_up(self, wanted: Mapping[ResourceRef, WantedKey]) -> list[StoredKey]:
+    def _is_outdated(self, one: WantedKey) -> bool:
+        """Whether a rotation was asked for after the key that is held was made."""
+        held = self._held.get((one.namespace, one.secret_name))
+        return (
+            held is not None
+            and one.rotation is not None
+            and held.name == one.name
+            and one.rotation.requested_at > (held.requested_at or 0)
+        )
+
+    def hold(self, wanted: WantedKey, result: StoredKey | KeyRefused) -> bool:
+        """Take what the key store answered. Answers whether there is a key."""
+        if isinstance(result, KeyRefused):
+            self.refused[wanted] = result.message
+            return False
+        self.refused.pop(wanted, None)
+        self._held[result.namespace, result.secret_name] = result
+        return True
+
+    def give_up(self) -> list[StoredKey]:
         """Take out, and answer, the keys that no ApiKey wants any more."""
-        names = {(one.namespace, one.secret_name) for one in wanted.values()}
+        names = {(one.namespace, one.secret_name) for one in self._wanted.values()}
         unwanted = [held for place, held in self._held.items() if place not in names]
         for held in unwanted:
             del self._held[held.namespace, held.secret_name]

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -127,7 +128,7 @@ class _Walk:
         self.folders.add(Folder(absolute, status.st_dev, status.st_ino))
         try:
             with os.scandir(path) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                entries = sorted(listing, key=attrgetter("name"))
         except FileNotFoundError:
             return  # deleted since it was listed
         except OSError as error:
@@ -135,10 +136,19 @@ class _Walk:
             return
         for entry in entries:
             # Hidden files are nobody's manifests: editors' swap files, .git, a ConfigMap's ..data.
-            if not entry.name.startswith("."):
-                yield from self.entry(entry)
+            name = entry.name
+            if name.startswith("."):
+                continue
+            if name.endswith(_SUFFIXES) and entry.is_file(follow_symlinks=False):
+                try:
+                    self.file(entry.path, entry.stat(follow_symlinks=False))
+                except OSError as error:
+                    self.stat_failed(entry, error)
+            else:
+                yield from self.other(entry)
 
-    def entry(self, entry: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result]]:
+    def other(self, entry: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result]]:
+        """Anything but a plain file with a manifest's name; yields it where it is a folder."""
         wanted = entry.name.endswith(_SUFFIXES)
         try:
             if entry.is_symlink():
