@@ -54,15 +54,6 @@ def _run(given: Options) -> None:
     placement = Placement.split(given.niceness)
     if not given.pinned:
         placement = Placement(None, None, given.niceness)
-    with (
-        tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder,
-        Processes(placement, logs=Path(folder)) as processes,
-    ):
-        rig = Rig(given, processes, Path(folder))
-        if not ALONE.issuperset(given.only):
-            rig.start_all(with_peers=not GATEWAY_ONLY.issuperset(given.only))
-        for name in given.only:
-            SCENARIOS[name](rig)
     settings = {
         "duration": f"{given.duration:g} s",
         "rounds": str(given.rounds),
@@ -73,11 +64,21 @@ def _run(given: Options) -> None:
         "keys": f"{given.keys:,}",
         **latency.rates(given.rate),
     }
-    _write(
-        given,
-        Run(given.label, started, facts, rig.versions, settings, rig.samples),
-        rig.latencies,
-    )
+    with (
+        tempfile.TemporaryDirectory(prefix="sluicegate-bench-") as folder,
+        Processes(placement, logs=Path(folder)) as processes,
+    ):
+        rig = Rig(given, processes, Path(folder))
+        try:
+            if not ALONE.issuperset(given.only):
+                rig.start_all(with_peers=not GATEWAY_ONLY.issuperset(given.only))
+            for name in given.only:
+                SCENARIOS[name](rig)
+        finally:
+            # Also what was measured before an error or Ctrl-C.
+            if rig.samples:
+                run = Run(given.label, started, facts, rig.versions, settings, rig.samples)
+                _write(given, run, rig.latencies)
 
 
 def _write(given: Options, run: Run, latencies: dict[str, list[list[int]]]) -> None:

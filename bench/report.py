@@ -1,5 +1,7 @@
 """What a run says, as tables. Pure."""
 
+from collections import Counter
+
 from bench import goals
 from bench.calls import Workload
 from bench.goals import added
@@ -98,9 +100,14 @@ def _limited_by(run: Run, scenario: str, target: str) -> str:
 def _remarks(run: Run, *scenarios: str) -> tuple[str, ...]:
     remarks: list[str] = []
     samples = [sample for sample in run.samples if sample.scenario in scenarios]
-    errors = sum(sample.values.get("errors", 0) for sample in samples)
-    if errors:
-        remarks.append(f"{errors:.0f} requests failed: these numbers don't count.")
+    failed: Counter[str] = Counter()
+    for sample in samples:
+        failed[sample.target] += int(sample.values.get("errors", 0))
+    remarks.extend(
+        f"{count} requests of {target} failed: its numbers don't count."
+        for target, count in failed.items()
+        if count
+    )
     foreign = max((sample.values.get("foreign_share", 0) for sample in samples), default=0)
     if foreign > DISTURBED:
         remarks.append(f"Other processes took up to {foreign:.2f} cores meanwhile.")

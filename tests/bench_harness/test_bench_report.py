@@ -89,7 +89,7 @@ def test_a_full_load_generator_is_named() -> None:
 def test_failed_requests_and_other_processes_are_told() -> None:
     bad = {**throughput(9, 9), "errors": 3, "foreign_share": 0.7}
     (table,) = report.tables(run_of(Sample("json", "envoy", 0, bad)))
-    assert "3 requests failed" in table.remarks[0]
+    assert "3 requests of envoy failed" in table.remarks[0]
     assert "0.70 cores" in table.remarks[1]
 
 
