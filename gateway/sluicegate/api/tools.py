@@ -141,6 +141,7 @@ _CHOICES: Mapping[
         "allowed_tools": _decoder(AllowedTools),
     }
 )
+_FAMILIES = ("web_search", "computer")
 _MODES: Mapping[str, Mode] = MappingProxyType(
     {"none": "none", "auto": "auto", "required": "required"}
 )
@@ -216,10 +217,10 @@ def _check_listed(
         case ForcedMcp():
             wanted = [("mcp", None)]
         case ForcedHosted(type=kind):
-            wanted = [(kind, None)]
+            wanted = [(_family(kind), None)]
         case AllowedTools(tools=names):
             wanted = [
-                (tool.type, tool.name if tool.type in {"function", "custom"} else None)
+                (_family(tool.type), tool.name if tool.type in {"function", "custom"} else None)
                 for tool in names
             ]
     for kind, name in wanted:
@@ -236,11 +237,15 @@ def _listed(tools: Sequence[Tool]) -> set[tuple[str, str | None]]:
             case CustomTool(name=name):
                 listed.add(("custom", name))
             case NamespaceTool(name=name, tools=inner):
-                listed.add(("namespace", name))
-                listed |= _listed(inner)
+                listed |= {("namespace", name), ("namespace", None)} | _listed(inner)
             case OpaqueTool(type=kind):
-                listed.add((kind, None))
+                listed.add((_family(kind), None))
     return listed
+
+
+def _family(kind: str) -> str:
+    """A choice may name another version of a hosted tool than the list does."""
+    return next((family for family in _FAMILIES if kind.startswith(family)), kind)
 
 
 def _not_found(message: str) -> invalid.ApiError:

@@ -12,11 +12,11 @@ from sluicegate.providers.echo.events import EchoTranslator
 class EchoConnector:
     """One deployment."""
 
-    __slots__ = ("_parameters", "_upstream", "base_url", "provider")
+    __slots__ = ("_parameters", "_upstream")
+
+    provider = "echo"
 
     def __init__(self, upstream: EchoUpstream, parameters: Parameters) -> None:
-        self.provider = "echo"
-        self.base_url: str | None = None
         self._upstream = upstream
         self._parameters = parameters if parameters != Parameters() else None
 
