@@ -16,6 +16,7 @@ from time import monotonic
 from sluicegate.api.partial import stream_error
 from sluicegate.api.request import ResponsesRequest
 from sluicegate.api.stream import fold
+from sluicegate.auth.upstream import CredentialFailed
 from sluicegate.config import Deployment, Timeouts
 from sluicegate.model import PRELUDE_EVENTS, TERMINAL_EVENTS, ApiError, Event
 from sluicegate.pipeline.gateway import Gateway
@@ -46,6 +47,7 @@ from sluicegate.transport import (
 from sluicegate.transport import errors as transport_errors
 
 _origin = lru_cache(maxsize=4096)(parse_base_url)
+_LONGEST_LOOK_UP = 3600.0  # seconds; the authorizer's own bound is far below
 
 
 _EARLY_FAILURES = frozenset({"response.failed", "error"})
@@ -198,7 +200,10 @@ async def _send(
 ) -> UpstreamAnswer:
     """The upstream's 2xx answer, its body unread. Raises AttemptFailed for any other."""
     origin, _ = _origin(call.base_url)
-    request = UpstreamRequest(origin, call.method, call.target, call.headers, call.body)
+    headers = call.headers
+    if call.authorization is not None:
+        headers = (*headers, *await _authorization(plan, target, call))
+    request = UpstreamRequest(origin, call.method, call.target, headers, call.body)
     try:
         answer = await plan.gateway.transport.send(request, _timeouts(plan, target.deployment))
         status = answer.status
@@ -207,8 +212,27 @@ async def _send(
         body = await answer.read_all(plan.gateway.max_answer_bytes)
     except UpstreamError as error:
         raise _transport_failure(target, error) from error
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-    raise AttemptFailed(outcome_of_status(status), translator.error(status, headers, body), status)
+    said = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    raise AttemptFailed(outcome_of_status(status), translator.error(status, said, body), status)
+
+
+async def _authorization(
+    plan: Plan, target: Target[Connector], call: UpstreamCall
+) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that the call still needs. Raises AttemptFailed."""
+    left = plan.deadline - monotonic()
+    try:
+        async with asyncio.timeout(left if left < _LONGEST_LOOK_UP else None):
+            return await plan.gateway.authorizer.headers(call)
+    except CredentialFailed as failed:
+        outcome, status, code, reason = Outcome.CREDENTIAL, 502, "upstream_credential", str(failed)
+    except TimeoutError:
+        outcome, status, code = Outcome.TIMEOUT, 504, "upstream_timeout"
+        reason = "its credential did not come in time"
+    raise AttemptFailed(
+        outcome,
+        ApiError(status, f"Deployment {target.label}: {reason}.", type="server_error", code=code),
+    )
 
 
 def _timeouts(plan: Plan, deployment: Deployment) -> AttemptTimeouts:

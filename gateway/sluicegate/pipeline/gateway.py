@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from sluicegate.auth.upstream import Authorizer
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.telemetry.metrics import Tally
 from sluicegate.transport import Transport
@@ -25,3 +26,4 @@ class Gateway:
     clock: Callable[[], float]
     die: Callable[[], float]
     max_answer_bytes: int = 64 * 1024 * 1024
+    authorizer: Authorizer = field(default_factory=Authorizer)
