@@ -59,10 +59,16 @@ async def serve() -> AsyncIterator[Serve]:
         return Origin("http" if tls is None else "https", "127.0.0.1", port)
 
     yield start
+    # Waited for from before the close: Python 3.11 returns at once from a wait that begins after.
+    closed = [asyncio.create_task(server.wait_closed()) for server in servers]
+    await asyncio.sleep(0)
     for server in servers:
         server.close()
     pending = list(tasks)
     for task in pending:
         task.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
+    if closed:
+        _, left = await asyncio.wait(closed, timeout=5)
+        assert not left, "a connection of an upstream is still open"
     assert not failures, failures

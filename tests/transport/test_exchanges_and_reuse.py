@@ -466,6 +466,7 @@ def test_whatever_comes_ends_in_an_answer_or_our_error(pieces: list[bytes]) -> N
 
     async def scenario() -> None:
         server = await asyncio.start_server(script, "127.0.0.1", 0)
+        closed = asyncio.create_task(server.wait_closed())
         transport = Transport(settings=TransportSettings())
         origin = Origin("http", "127.0.0.1", server.sockets[0].getsockname()[1])
         outcome: int | bool
@@ -478,5 +479,6 @@ def test_whatever_comes_ends_in_an_answer_or_our_error(pieces: list[bytes]) -> N
         assert transport.idle_connections <= 1
         await transport.close()
         server.close()
+        await closed
 
     asyncio.run(scenario())

@@ -28,7 +28,9 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Serve(Protocol):
-    def __call__(self, script: Script, *, tls: ssl.SSLContext) -> Awaitable[Origin]: ...
+    def __call__(
+        self, script: Script, *, tls: ssl.SSLContext | None = None
+    ) -> Awaitable[Origin]: ...
 
 
 TIMEOUTS = AttemptTimeouts(connect=5, first_byte=5, idle=5, total=10)
@@ -182,14 +184,12 @@ async def test_old_tls_is_refused(serve: Serve, authority: trustme.CA, ca_file: 
             await fetch(transport, origin)
 
 
-async def test_plain_http_where_tls_is_expected(ca_file: str) -> None:
-    server = await asyncio.start_server(answering, "127.0.0.1", 0)
-    origin = Origin("https", "localhost", server.sockets[0].getsockname()[1])
+async def test_plain_http_where_tls_is_expected(serve: Serve, ca_file: str) -> None:
+    origin = named("localhost", await serve(answering))
     async with trusting(ca_file) as transport:
         request = UpstreamRequest(origin, "GET", "/")
         with pytest.raises((ConnectFailed, TimedOut)):
             await transport.send(request, AttemptTimeouts(connect=0.5))
-    server.close()
 
 
 async def test_a_handshake_that_hangs(ca_file: str) -> None:
