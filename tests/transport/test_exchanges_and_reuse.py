@@ -422,7 +422,7 @@ async def test_nobody_listens(transport: Transport) -> None:
 
 async def test_a_name_that_does_not_exist(transport: Transport) -> None:
     for host in ("no-such-host.invalid", "a..b", "x" * 64 + ".invalid"):
-        with pytest.raises(ConnectFailed) as caught:
+        with pytest.raises(ConnectFailed, match="does not resolve") as caught:
             await fetch(transport, post(Origin("http", host, 80)))
         assert not caught.value.sent
 

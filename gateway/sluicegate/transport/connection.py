@@ -228,6 +228,9 @@ class UpstreamAnswer:
 
     def _finish(self, connection: "Connection") -> None:
         self._connection = None
+        if self._paused:
+            # TLS may hand over what it had decrypted before the pause.
+            connection.resume_reading()
         connection.finished(reusable=self._decoder.reusable)
 
     def _hold_back(self, connection: "Connection") -> None:
@@ -419,12 +422,12 @@ class Connection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Let the kernel's buffer fill up, so that the upstream waits."""
-        if self._transport is not None and not self._closed:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Undo `pause_reading`."""
-        if self._transport is not None and not self._closed:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _push(self) -> None:

@@ -75,7 +75,7 @@ async def system_look_up(host: str) -> list[Address]:
     try:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except UnicodeError:
-        raise OSError(socket.EAI_NONAME, "not a host name") from None
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     # dict: without duplicates, in order; a scope id (`%eth0`) plays no part in the judgement.
     return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 

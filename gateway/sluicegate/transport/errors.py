@@ -5,6 +5,7 @@ because they end up in logs and in answers to clients.
 """
 
 import os
+import socket
 import ssl
 from typing import Literal
 
@@ -88,6 +89,8 @@ def reason_of(error: BaseException) -> str:
         return f"certificate not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or 'handshake').lower().replace('_', ' ')}"
+    if isinstance(error, socket.gaierror):
+        return "the name does not resolve"
     if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0:
         return os.strerror(error.errno).lower()
     return "connection failed"

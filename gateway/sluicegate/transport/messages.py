@@ -85,7 +85,11 @@ def parse_base_url(url: str) -> tuple[Origin, str]:
 
 @dataclass(frozen=True, slots=True)
 class AttemptTimeouts:
-    """The four timeouts of one attempt, in seconds."""
+    """The four timeouts of one attempt, in (finite) seconds.
+
+    `connect`: name, TCP, proxy and TLS. `first_byte`: from the request written to the answer's
+    head. `idle`: between two pieces of the body. `total`: all of it.
+    """
 
     connect: float = 5.0
     first_byte: float = 300.0
