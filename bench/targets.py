@@ -62,7 +62,10 @@ def start(
         env=launch.env,
         cwd=launch.cwd,
     )
-    _wait_for_200(server, launch.ready_port, launch.ready_path, begin + launch.start_seconds)
+    end = begin + launch.start_seconds
+    _wait_for_200(server, launch.ready_port, launch.ready_path, end)
+    # Ready is who also takes requests, whatever its other port says.
+    _wait_for_port(server, site.port, end)
     took = time.monotonic() - begin
     calls = {workload: call for workload in Workload if (call := peer.call(workload, site))}
     return Target(name or peer.name, server, site.port, site, calls, took)
