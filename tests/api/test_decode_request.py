@@ -173,6 +173,21 @@ def test_a_key_that_only_seems_repeated_is_not(body: bytes) -> None:
     assert decode_request(body).body == body
 
 
+def test_so_many_parameters_are_no_request() -> None:
+    error = refusal(with_fields(**{f"key{number}": 1 for number in range(100_000)}))
+    assert error.error.code == "object_above_max_properties"
+
+
+def test_an_error_repeats_little_of_the_request() -> None:
+    long = "k" * 100_000
+    for body in (
+        with_fields(metadata={long: 1}),
+        b'{"model":"m","%b":1,"%b":1}' % (long.encode(), long.encode()),
+    ):
+        error = refusal(body)
+        assert len(error.body()) < 5000
+
+
 def test_a_large_body_passes() -> None:
     item = {"role": "user", "content": "word " * 40}
     body = with_fields(input=[item] * 40_000)

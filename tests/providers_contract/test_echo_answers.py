@@ -1,12 +1,16 @@
 """An echo deployment is a whole implementation of the API, only without a model."""
 
 import json
-from typing import Any
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
+from openai.lib._pydantic import to_strict_json_schema
+from pydantic import BaseModel, Field
 
 from event_grammar import output_texts, read_frames, read_stream
 from sluicegate.api.request import decode_request
@@ -304,6 +308,45 @@ def test_a_schema_that_needs_itself_ends() -> None:
     wide = {"type": "array", "minItems": 10**9, "items": {"$ref": "#"}}
     json.dumps(sample(wide))
     json.dumps(sample({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}))
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Step(BaseModel):
+    number: int = Field(ge=1)
+    when: datetime | None
+    colour: Colour
+    children: list["Step"] = Field(max_length=3)
+
+
+class Plan(BaseModel):
+    """As an application would describe its answer."""
+
+    title: str = Field(min_length=10)
+    kind: Literal["short", "long"]
+    steps: list[Step] = Field(min_length=1)
+    either: int | str
+    ratio: float = Field(gt=0, lt=1)
+    flags: dict[str, bool] = {}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_an_application_can_parse_what_it_asked_for(strict: bool) -> None:
+    if strict:
+        model: type[BaseModel] = Step
+        schema = to_strict_json_schema(Step)
+    else:
+        model = Plan
+        schema = Plan.model_json_schema()
+    form = {"type": "json_schema", "name": "plan", "schema": schema, "strict": strict}
+    (text,) = output_texts(answered(input="hi", text={"format": form}))
+    model.model_validate_json(text)
+    tool = {"type": "function", "name": "f", "parameters": schema, "strict": strict}
+    (call,) = answered(input="hi", tools=[tool], tool_choice="required")["output"]
+    model.model_validate_json(call["arguments"])
 
 
 _WORDS = (

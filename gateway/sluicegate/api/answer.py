@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Raw, Struct
 
+from sluicegate.api import invalid
 from sluicegate.api.parameters import Parameters
 from sluicegate.api.request import given
 from sluicegate.api.tools import CustomTool, FunctionTool, NamespaceTool, OpaqueTool, Tool
@@ -174,10 +175,16 @@ def _described(description: str | None) -> dict[str, object]:
 
 
 def one_line(value: bytes | Raw) -> Raw:
-    """The same JSON on one line, as a stream's data must be; numbers keep their spelling."""
+    """The same JSON on one line, as a stream's data must be; numbers keep their spelling.
+
+    Raises ApiError (400) where it is nested too deeply.
+    """
     text = bytes(value)
     if b"\n" in text or b"\r" in text:  # not inside a string: there they are escaped
-        text = msgspec.json.format(text, indent=-1)
+        try:
+            text = msgspec.json.format(text, indent=-1)
+        except RecursionError as error:
+            raise invalid.too_deep() from error
     return Raw(text)
 
 

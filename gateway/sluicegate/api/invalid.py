@@ -11,6 +11,7 @@ import msgspec
 from sluicegate.model import ApiError
 
 _BAD_REQUEST = 400
+_LONGEST = 1000
 _FINDING = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 _TYPES = re.compile(r"Expected `(?P<expected>[^`]+)`(?:, got `(?P<got>[^`]+)`)?")
 _LENGTH = re.compile(r"Expected `(?:str|array|object)` of length (?P<bound>[<>]=) (?P<limit>\d+)")
@@ -44,8 +45,13 @@ def missing(param: str) -> ApiError:
 
 
 def invalid(message: str, code: str | None, param: str | None) -> ApiError:
-    """400 in the words given."""
-    return ApiError(_BAD_REQUEST, message, code=code, param=param)
+    """400 in the words given; what the client wrote is repeated at moderate length."""
+    return ApiError(
+        _BAD_REQUEST,
+        message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…",
+        code=code,
+        param=param if param is None else param[:_LONGEST],
+    )
 
 
 def wrong_type(param: str, expected: str, value: object) -> ApiError:

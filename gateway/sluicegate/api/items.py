@@ -237,6 +237,8 @@ def decode_input(value: Raw | UnsetType) -> tuple[Item, ...]:
         entries = _input.decode(value)
     except msgspec.ValidationError as error:
         invalid.refuse(error, "input")
+    except RecursionError as error:
+        raise invalid.too_deep() from error
     if entries is None:
         return ()
     if isinstance(entries, str):

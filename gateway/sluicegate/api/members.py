@@ -13,18 +13,20 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-_KEY = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
+from sluicegate.api import invalid
+
+# Possessive, so that a key of any length costs no memory for going back.
+_KEY = re.compile(rb'[ \t\n\r]*("(?:[^"\\]++|\\.)*+")[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _AFTER = re.compile(rb"[ \t\n\r]*([,}])")
 _OPEN = re.compile(rb"[ \t\n\r]*\{")
 _PLAIN_MODEL = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")')
 _MODEL = b'"model"'
-_LARGE = 64 * 1024  # from here on a search through the body costs more than a walk over its members
+# From here on a search through the body costs more than a walk over its members.
+_LARGE = 64 * 1024
+_SEARCHED = 4096  # the same for one search per member
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 _string = msgspec.json.Decoder(str)
-
-
-decode_members = _members.decode
 
 
 class DuplicateKey(ValueError):
@@ -43,13 +45,25 @@ class Member(NamedTuple):
     end: int
 
 
+def decode_members(body: bytes | Raw) -> dict[str, Raw]:
+    """The members of a JSON object; of a repeated key the last. Raises ApiError where it is deep.
+
+    How deep the decoder can go depends on its caller's place in the stack, so that a body which was
+    read once may still be too deep the next time.
+    """
+    try:
+        return _members.decode(body)
+    except RecursionError as error:
+        raise invalid.too_deep() from error
+
+
 def members(body: bytes) -> Iterator[Member]:
     """The top-level members in their order. Raises DuplicateKey.
 
     Each value is skipped by its length, which the decoder has found, so that the cost is that of
     decoding whatever the values' sizes.
     """
-    return _walk(body, _members.decode(body))
+    return _walk(body, decode_members(body))
 
 
 def _walk(body: bytes, values: dict[str, Raw]) -> Iterator[Member]:
@@ -81,12 +95,12 @@ def _walk(body: bytes, values: dict[str, Raw]) -> Iterator[Member]:
 
 def refuse_duplicates(body: bytes, values: dict[str, Raw]) -> None:
     """Raise DuplicateKey where a top-level key of `body` stands twice; `values`: its members."""
-    if len(body) < _LARGE:
-        # Written once and without a blank they are as long as the body only if none is repeated.
-        if len(msgspec.json.encode(values)) == len(body):
-            return
-        if b"\\u00" not in body and all(_stands_once(body, key) for key in values):
-            return
+    # Written once and without a blank they are as long as the body only if none is repeated.
+    if len(body) < _LARGE and len(msgspec.json.encode(values)) == len(body):
+        return
+    small = len(body) < _SEARCHED and b"\\u00" not in body
+    if small and all(_stands_once(body, key) for key in values):
+        return
     for _ in _walk(body, values):
         pass
 
@@ -127,7 +141,7 @@ def merge_parameters(
     Merged as RFC 7396 does: objects member by member, null takes a member out. Members that neither
     names keep their bytes and their order.
     """
-    merged = _members.decode(body)
+    merged = decode_members(body)
     for key, default in defaults.items():
         if key in merged:
             _patch(merged, key, default, merged[key])
@@ -159,6 +173,6 @@ def _merged(below: Raw | None, above: Raw) -> Raw:
 
 def _object(value: Raw) -> dict[str, Raw] | None:
     try:
-        return _members.decode(value)
+        return decode_members(value)
     except msgspec.ValidationError:
         return None

@@ -114,6 +114,8 @@ def decode_request(body: bytes) -> ResponsesRequest:
         if not body.isascii():
             body.decode()  # values that are skipped are not decoded, so their UTF-8 is judged here
         values = decode_members(body)
+        if len(values) > _MOST_MEMBERS:
+            raise _too_many(len(values))
         fields = _fields.decode(body)
         refuse_duplicates(body, values)
     except msgspec.ValidationError as error:
@@ -138,6 +140,7 @@ def decode_request(body: bytes) -> ResponsesRequest:
     return ResponsesRequest(body, model, fields.stream is True, fields)
 
 
+_MOST_MEMBERS = 256  # several times as many as there are parameters
 _INPUT_STARTS = frozenset(b'"[n')  # a string, an array, null
 _input = msgspec.json.Decoder(str | list[Raw] | None)
 _metadata = msgspec.json.Decoder(dict[str, object])
@@ -150,6 +153,14 @@ def _shape(error: msgspec.ValidationError, body: bytes) -> ApiError:
             if not isinstance(value, str):
                 return invalid.wrong_type(f"metadata.{key}", "a string", value)
     return invalid.finding(error)
+
+
+def _too_many(count: int) -> ApiError:
+    return invalid.invalid(
+        f"Too many parameters: expected at most {_MOST_MEMBERS}, but got {count} instead.",
+        "object_above_max_properties",
+        None,
+    )
 
 
 def _input_type(value: Raw) -> ApiError:
