@@ -77,8 +77,8 @@ def test_plain_text_in_the_recorded_order() -> None:
     building = stream()
     events = building.created()
     events += building.in_progress()
-    events += building.text("Hel")
-    events += building.text("lo")
+    events += building.text("Good")
+    events += building.text(" day")
     events += building.finish(USAGE)
     assert [event.type for event in events] == [
         "response.created",
@@ -93,7 +93,7 @@ def test_plain_text_in_the_recorded_order() -> None:
         "response.completed",
     ]
     response = judged(events)
-    assert output_texts(response) == ["Hello"]
+    assert output_texts(response) == ["Good day"]
     assert response["completed_at"] == 1_800_000_000
     assert response["model"] == "upstream-model"
     assert response["usage"]["input_tokens_details"] == {
