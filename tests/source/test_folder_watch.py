@@ -105,6 +105,24 @@ async def test_a_file_elsewhere_behind_a_link(watched: Watched, tmp_path: Path) 
     await watched.expect(lambda: replace(target, "a: 3\n"))
 
 
+async def test_a_link_within_the_folder_to_a_file_of_another_name(watched: Watched) -> None:
+    (watched.root / "values").write_text("a: 1\n")
+    await watched.expect(lambda: (watched.root / "v.yaml").symlink_to("values"))
+    await watched.expect(lambda: (watched.root / "values").write_text("a: 2\n"))
+
+
+async def test_a_busy_file_beside_the_manifests_gives_no_hints(watched: Watched) -> None:
+    log = watched.root / "access.log"
+    await watched.expect(log.touch)
+    watched.hint.clear()
+    for _ in range(20):
+        with log.open("a") as file:
+            file.write("a line\n")
+        await asyncio.sleep(0.01)
+    assert not watched.hint.is_set()
+    await watched.expect(log.unlink)
+
+
 async def test_a_folder_that_is_deleted_made_anew_and_moved_away(
     watched: Watched, tmp_path: Path
 ) -> None:

@@ -168,7 +168,11 @@ def test_permissions_are_faults(tmp_path: Path) -> None:
         assert content is not None
         assert isinstance(content.text, Fault)
         assert not content.text.gone
+        closed.parent.chmod(0o700)
+        tmp_path.chmod(0)
+        assert not scan(str(tmp_path)).found
     finally:
+        tmp_path.chmod(0o700)
         closed.parent.chmod(0o700)
 
 

@@ -30,6 +30,8 @@ from sluicegate.source.watch import Watch
 
 # How many files a thread reads before what it read is parsed.
 _READ_AT_ONCE = 64
+# How late, at most, what is due is looked at (seconds).
+_DUE_STEP = 0.02
 # Of the time that passes without hints, this part may go into scans.
 _SCAN_SHARE = 0.02
 
@@ -116,7 +118,7 @@ class FolderSource:
             wait = min(wait, timing.soon)
         due = self._compilation.next_due if self._compilation is not None else None
         if due is not None:
-            wait = min(wait, max(0.0, due - self._clock()))
+            wait = min(wait, max(_DUE_STEP, due - self._clock()))
         with suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._hint.wait()

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 MAX_FILES = 100_000
-_SUFFIXES = (".yaml", ".yml")
+MANIFEST_SUFFIXES = (".yaml", ".yml")
 _MAX_PARTS = 1000  # of a path with its links; far above what the system itself follows
 
 
@@ -139,7 +139,7 @@ class _Walk:
             name = entry.name
             if name.startswith("."):
                 continue
-            if name.endswith(_SUFFIXES) and entry.is_file(follow_symlinks=False):
+            if name.endswith(MANIFEST_SUFFIXES) and entry.is_file(follow_symlinks=False):
                 try:
                     self.file(entry.path, entry.stat(follow_symlinks=False))
                 except OSError as error:
@@ -149,7 +149,7 @@ class _Walk:
 
     def other(self, entry: os.DirEntry[str]) -> Iterator[tuple[str, os.stat_result]]:
         """Anything but a plain file with a manifest's name; yields it where it is a folder."""
-        wanted = entry.name.endswith(_SUFFIXES)
+        wanted = entry.name.endswith(MANIFEST_SUFFIXES)
         try:
             if entry.is_symlink():
                 self.note_link(entry.path)
@@ -194,6 +194,11 @@ class _Walk:
             real = os.path.realpath(path)
             if os.path.commonpath((real, self.real)) != self.real:
                 self.links.add(real)
+        elif not target.name.endswith(
+            MANIFEST_SUFFIXES
+        ):  # a change there does not look like a manifest's
+            parent = self.absolute + path[len(self.directory) :].rpartition("/")[0]
+            self.links.add(f"{parent}/{target}")
 
 
 _TOO_LARGE = f"larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
@@ -214,7 +219,8 @@ def scan(directory: str) -> Scan:
         waiting.extend(walk.folder(*waiting.pop()))
         if len(walk.files) > MAX_FILES:
             return walk.failed(f"more than {MAX_FILES:,} manifests")
-    return walk.scan()
+    unlisted = walk.faults.get(directory)
+    return walk.scan() if unlisted is None else walk.failed(unlisted.message)
 
 
 class Content(NamedTuple):

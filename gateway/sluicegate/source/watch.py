@@ -15,7 +15,7 @@ from watchfiles import (
     awatch,  # pyright: ignore[reportUnknownVariableType] -- it names types of trio, which is not here
 )
 
-from sluicegate.source.scan import Folder, Scan
+from sluicegate.source.scan import MANIFEST_SUFFIXES, Folder, Scan
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +72,12 @@ class Watch:
         watched = {folder.path for folder in folders}
         parents = {_parent(link) for link in links}
 
-        def concerns(_change: Change, path: str) -> bool:
-            return _parent(path) in watched or path in watched or path in links
+        def concerns(change: Change, path: str) -> bool:
+            if path in watched or path in links:
+                return True
+            # Somebody may keep a busy file beside the manifests: only its coming and going counts.
+            quiet = change is Change.modified and not path.endswith(MANIFEST_SUFFIXES)
+            return _parent(path) in watched and not quiet
 
         try:
             async for changes in awatch(

@@ -1,0 +1,14 @@
+"""A folder to change."""
+
+from pathlib import Path
+
+import pytest
+
+from served_folder import Served
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Served:
+    served = Served(tmp_path)
+    served.root.mkdir()
+    return served
