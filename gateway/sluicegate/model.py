@@ -52,6 +52,13 @@ class ApiError(Exception):
         return msgspec.json.encode({"error": self.error})
 
 
+class UpstreamStreamError(Exception):
+    """The upstream's answer ended early or is not what its protocol allows.
+
+    The message is safe to show.
+    """
+
+
 class Event(NamedTuple):
     """One event of a Responses stream.
 

@@ -121,6 +121,21 @@ class _CustomToolCall(Struct, tag="custom_tool_call", omit_defaults=True):
     namespace: str | None = None
 
 
+class _Source(Struct, tag="url"):
+    url: str
+
+
+class _Search(Struct, tag="search", omit_defaults=True):
+    query: str
+    sources: Sequence[_Source] | None = None
+
+
+class _WebSearchCall(Struct, tag="web_search_call"):
+    id: str
+    status: Literal["in_progress", "completed", "failed"]
+    action: _Search
+
+
 class _ItemEvent(Struct):
     output_index: int
     item: msgspec.Raw
@@ -476,4 +491,53 @@ class CallItem:
         )
 
 
-Item: TypeAlias = MessageItem | ReasoningItem | CallItem
+# --------------------------------------------------------------------------------------- searches
+
+
+class SearchItem:
+    """A search of the web that the upstream made by itself."""
+
+    __slots__ = ("_action", "_failed", "_place", "id", "output_index")
+
+    def __init__(self, item_id: str, output_index: int, query: str) -> None:
+        self.id = item_id
+        self.output_index = output_index
+        self._place = _CallPlace(item_id, output_index)
+        self._action = _Search(query)
+        self._failed = False
+
+    def added(self) -> Draft:
+        """The item's first event."""
+        return _item_event(
+            "response.output_item.added", self.output_index, self.encode("in_progress")
+        )
+
+    def begun(self) -> list[Draft]:
+        """The events that follow the first."""
+        return [
+            draft("response.web_search_call.in_progress", self._place),
+            draft("response.web_search_call.searching", self._place),
+        ]
+
+    def found(self, urls: Sequence[str], *, failed: bool) -> None:
+        """What came of it; `urls` are the pages that the item is to name."""
+        self._failed = failed
+        if urls:
+            self._action = _Search(self._action.query, [_Source(url) for url in urls])
+
+    def close(self, status: ItemStatus) -> tuple[list[Draft], bytes]:
+        """The events that close the item, and its final JSON."""
+        item = self.encode(status)
+        drafts = [
+            draft("response.web_search_call.completed", self._place),
+            _item_event("response.output_item.done", self.output_index, item),
+        ]
+        return drafts, item
+
+    def encode(self, status: ItemStatus) -> bytes:
+        """The item's JSON as it stands. One that was cut off has failed: it has no other word."""
+        shown = "failed" if self._failed or status == "incomplete" else status
+        return _encode(_WebSearchCall(self.id, shown, self._action))
+
+
+Item: TypeAlias = MessageItem | ReasoningItem | CallItem | SearchItem

@@ -32,6 +32,7 @@ from sluicegate.api.output import (
     LogProb,
     MessageItem,
     ReasoningItem,
+    SearchItem,
     draft,
 )
 from sluicegate.framing import sse
@@ -210,6 +211,24 @@ class ResponseStream:
         if not isinstance(self._item, CallItem):
             raise ValueError("arguments without a call")  # noqa: TRY004 - it is the order that is wrong
         return [self._delta(self._item.delta(delta))]
+
+    # -------------------------------------------------------------------------------- searches
+
+    def web_search(self, query: str) -> list[Event]:
+        """The upstream searches the web by itself."""
+        if self._ended:
+            return []
+        events = self._make_room()
+        item = SearchItem(self._new_id("ws"), len(self._items), query)
+        return [*events, *self._open(item), *self._number(item.begun())]
+
+    def web_search_done(self, urls: Sequence[str] = (), *, failed: bool = False) -> list[Event]:
+        """It has searched; `urls` are the pages that the item names. Nothing if none is open."""
+        item = self._item
+        if not isinstance(item, SearchItem):
+            return []
+        item.found(urls, failed=failed)
+        return self._close("completed")
 
     # ---------------------------------------------------------------------------------- inside
 

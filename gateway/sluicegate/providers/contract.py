@@ -19,7 +19,18 @@ from sluicegate.config import (
     Deployment,
     GoogleCredential,
 )
-from sluicegate.model import ApiError, Event, LocalAnswer
+from sluicegate.model import ApiError, Event, LocalAnswer, UpstreamStreamError
+
+__all__ = [
+    "Authorization",
+    "AwsSigning",
+    "Connector",
+    "GoogleToken",
+    "Provider",
+    "Translator",
+    "UpstreamCall",
+    "UpstreamStreamError",
+]
 
 
 class AwsSigning(NamedTuple):
@@ -57,13 +68,6 @@ class UpstreamCall(NamedTuple):
 
     def __repr__(self) -> str:  # headers hold the credential, the body the user's words
         return f"UpstreamCall({self.method} {self.base_url} {self.target.partition('?')[0]})"
-
-
-class UpstreamStreamError(Exception):
-    """The upstream's answer ended early or is not what its protocol allows.
-
-    The message is safe to show.
-    """
 
 
 class Translator(Protocol):

@@ -1,0 +1,308 @@
+"""Input items as turns: who said what, calls beside their results.
+
+The API wants the results of all calls of a turn first in the very next message, in one message. The
+Responses API lets an output stand anywhere, so results are looked up by call and put where they
+belong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from sluicegate.api.custom_input import INPUT
+from sluicegate.api.items import (
+    Compaction,
+    CompactionTrigger,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputPart,
+    Item,
+    ItemReference,
+    Message,
+    OpaqueItem,
+    Reasoning,
+)
+from sluicegate.api.toolset import function_name
+from sluicegate.model import ApiError
+from sluicegate.wires.anthropic_messages.body import (
+    Block,
+    InputBlock,
+    RedactedThinkingBlock,
+    Role,
+    TextBlock,
+    ThinkingBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+    WireMessage,
+)
+from sluicegate.wires.anthropic_messages.content import blocks, text_blocks
+from sluicegate.wires.anthropic_messages.support import Omissions
+from sluicegate.wires.anthropic_messages.terms import Dialect
+from sluicegate.wires.anthropic_messages.thinking import unseal_thinking
+
+_LONGEST_NAME = 64
+_OPENING = "(The conversation begins.)"
+_NOT_ID = re.compile(r"[^a-zA-Z0-9_-]")
+_THINKING = (ThinkingBlock, RedactedThinkingBlock)
+_arguments = msgspec.json.Decoder(dict[str, Raw])
+
+
+class History(NamedTuple):
+    """`system` is what came before the conversation, or can't stand inside it."""
+
+    system: tuple[TextBlock, ...]
+    messages: tuple[WireMessage, ...]
+    called: tuple[str, ...]  # the functions that were called, by their upstream names
+    unsigned: bool  # the turn that goes on called tools without signed thinking
+
+
+class Reader(NamedTuple):
+    """For whom the history is told."""
+
+    dialect: Dialect
+    model: str
+    inline_system: bool
+
+
+@dataclass(slots=True)
+class _Turn:
+    role: Role
+    blocks: list[Block] = field(default_factory=list[Block])
+    calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # (id, wire id)
+
+
+_Output = tuple[int, "str | tuple[InputPart, ...]"]  # with its item's index
+
+
+def tell(items: Sequence[Item], reader: Reader, omissions: Omissions) -> History:
+    """The conversation. Raises ApiError (400) for what can't be said upstream."""
+    told = _Told(reader, _outputs(items))
+    for index, item in enumerate(items):
+        told.take(item, index, omissions)
+    return told.history()
+
+
+def without_thinking(messages: Sequence[WireMessage]) -> tuple[WireMessage, ...]:
+    """The same conversation for a model that does not think now."""
+    kept = (
+        WireMessage(message.role, [b for b in message.content if not isinstance(b, _THINKING)])
+        for message in messages
+    )
+    return tuple(message for message in kept if message.content)
+
+
+def _outputs(items: Sequence[Item]) -> dict[str, deque[_Output]]:
+    found: dict[str, deque[_Output]] = {}
+    for index, item in enumerate(items):
+        if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+            found.setdefault(item.call_id, deque()).append((index, item.output))
+    return found
+
+
+class _Told:
+    """The turns so far."""
+
+    def __init__(self, reader: Reader, outputs: dict[str, deque[_Output]]) -> None:
+        self._reader = reader
+        self._outputs = outputs
+        self._system: list[TextBlock] = []
+        self._turns: list[_Turn] = []
+        self._ids: set[str] = set()
+        self._called: dict[str, None] = {}
+
+    def take(self, item: Item, index: int, omissions: Omissions) -> None:
+        """Add one item."""
+        where = f"input[{index}]"
+        match item:
+            case Message():
+                self._message(item, where)
+            case FunctionCall() | CustomToolCall():
+                self._call(item, where)
+            case FunctionCallOutput() | CustomToolCallOutput():
+                self._end_calls()  # what follows was said after the results were known
+            case Reasoning(encrypted_content=sealed):
+                block = unseal_thinking(sealed, self._reader.dialect.provider, self._reader.model)
+                if block is not None:
+                    self._turn("assistant").blocks.append(block)
+            case OpaqueItem(type="web_search_call"):
+                pass  # what it found is in the answer that followed
+            case OpaqueItem(type=kind):
+                omissions.unsupported(where, f"items of type '{kind}' are not supported")
+            case Compaction() | CompactionTrigger() | ItemReference():
+                omissions.unsupported(where, "items of this type are not supported")
+
+    def history(self) -> History:
+        """Everything, in the order and the form that the API wants."""
+        self._end_calls()
+        for spare in self._outputs.values():
+            for index, _ in spare:
+                raise ApiError(
+                    400,
+                    f"Invalid 'input[{index}]': its call already has an output.",
+                    code="invalid_value",
+                    param=f"input[{index}].call_id",
+                )
+        turns = list(_merged(self._placed()))
+        for turn in turns:
+            while turn.role == "assistant" and turn.blocks:
+                if not isinstance(turn.blocks[-1], _THINKING):
+                    break
+                turn.blocks.pop()  # a turn may not end in thinking
+        turns = list(_merged(turns))
+        if not turns or turns[0].role != "user":
+            turns.insert(0, _Turn("user", [TextBlock(_OPENING)]))
+        _trim_end(turns)
+        return History(
+            tuple(self._system),
+            tuple([WireMessage(turn.role, turn.blocks) for turn in turns]),
+            tuple(self._called),
+            _unsigned(turns),
+        )
+
+    # ---------------------------------------------------------------------------------- the turns
+
+    def _turn(self, role: Role) -> _Turn:
+        """The open turn of this role; what the other side said before is over."""
+        if role != "assistant":
+            self._end_calls()
+        if not self._turns or self._turns[-1].role != role:
+            self._turns.append(_Turn(role))
+        return self._turns[-1]
+
+    def _message(self, item: Message, where: str) -> None:
+        path = f"{where}.content"
+        match item.role:
+            case "user":
+                found = blocks(item.content, path, self._reader.dialect)
+                if found:
+                    self._turn("user").blocks.extend(found)
+            case "assistant":
+                texts = text_blocks(item.content, path)
+                if texts:
+                    self._turn("assistant").blocks.extend(texts)
+            case "system" | "developer":
+                texts = text_blocks(item.content, path)
+                if not self._turns:
+                    self._system.extend(texts)
+                elif texts:
+                    self._turn("system").blocks.extend(texts)
+
+    def _call(self, item: FunctionCall | CustomToolCall, where: str) -> None:
+        name = _wire_name(item.name, item.namespace)
+        self._called[name] = None
+        wire_id = self._wire_id(item.call_id)
+        turn = self._turn("assistant")
+        turn.blocks.append(ToolUseBlock(wire_id, name, _input(item, where)))
+        turn.calls.append((item.call_id, wire_id))
+
+    def _wire_id(self, call_id: str) -> str:
+        """An id of the characters that the API takes, and of one call only."""
+        plain = _NOT_ID.sub("_", call_id)
+        wire_id, number = plain, 1
+        while wire_id in self._ids:
+            number += 1
+            wire_id = f"{plain}_{number}"
+        self._ids.add(wire_id)
+        return wire_id
+
+    def _end_calls(self) -> None:
+        """Where the last turn called tools: their results, in the order of the calls."""
+        if not self._turns or not self._turns[-1].calls:
+            return
+        results: list[Block] = []
+        for call_id, wire_id in self._turns[-1].calls:
+            outputs = self._outputs.get(call_id)
+            if not outputs:
+                raise ApiError(
+                    400, f"No tool output found for function call {call_id}.", param="input"
+                )
+            index, output = outputs.popleft()
+            results.append(ToolResultBlock(wire_id, self._result(output, index)))
+        self._turns.append(_Turn("user", results))
+
+    def _result(
+        self, output: str | tuple[InputPart, ...], index: int
+    ) -> str | Sequence[InputBlock]:
+        if isinstance(output, str):
+            return output
+        return blocks(output, f"input[{index}].output", self._reader.dialect) or ""
+
+    def _placed(self) -> list[_Turn]:
+        """Later words of the system stay where they are if the API takes them there, else move up.
+
+        It takes them after a message of the user, if then the assistant goes on.
+        """
+        turns = [turn for turn in self._turns if turn.blocks]
+        placed: list[_Turn] = []
+        for index, turn in enumerate(turns):
+            if turn.role != "system":
+                placed.append(turn)
+                continue
+            after_user = bool(placed) and placed[-1].role == "user"
+            before_assistant = index + 1 == len(turns) or turns[index + 1].role == "assistant"
+            if self._reader.inline_system and after_user and before_assistant:
+                placed.append(turn)
+            else:
+                self._system.extend(b for b in turn.blocks if isinstance(b, TextBlock))
+        return placed
+
+
+def _merged(turns: Sequence[_Turn]) -> Iterator[_Turn]:
+    """One turn where one role speaks twice in a row; none where nothing is said."""
+    last: _Turn | None = None
+    for turn in turns:
+        if not turn.blocks:
+            continue
+        if last is not None and last.role == turn.role:
+            last.blocks.extend(turn.blocks)
+            continue
+        if last is not None:
+            yield last
+        last = _Turn(turn.role, list(turn.blocks))
+    if last is not None:
+        yield last
+
+
+def _trim_end(turns: list[_Turn]) -> None:
+    """An answer that is to be continued may not end in white space."""
+    last = turns[-1]
+    if last.role == "assistant" and isinstance(last.blocks[-1], TextBlock):
+        last.blocks[-1] = TextBlock(last.blocks[-1].text.rstrip())
+
+
+def _unsigned(turns: Sequence[_Turn]) -> bool:
+    for turn in reversed(turns):
+        if turn.role == "assistant":
+            calls = any(isinstance(block, ToolUseBlock) for block in turn.blocks)
+            return calls and not isinstance(turn.blocks[0], _THINKING)
+    return False
+
+
+def _wire_name(name: str, namespace: str | None) -> str:
+    return function_name(_NOT_ID.sub("_", name) or "_", namespace, _LONGEST_NAME)
+
+
+def _input(item: FunctionCall | CustomToolCall, where: str) -> Raw:
+    """The call's input as the API has it: a JSON object."""
+    if isinstance(item, CustomToolCall):
+        return Raw(msgspec.json.encode({INPUT: item.input}))
+    arguments = item.arguments.strip() or "{}"
+    try:
+        _arguments.decode(arguments)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ApiError(
+            400,
+            f"Invalid '{where}.arguments': expected a JSON object.",
+            code="invalid_value",
+            param=f"{where}.arguments",
+        ) from error
+    return Raw(arguments.encode())

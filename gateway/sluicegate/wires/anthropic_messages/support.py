@@ -1,0 +1,83 @@
+"""What a Messages API makes of each part of a request.
+
+Where a row says that it depends on the model, capabilities.py decides, and what the model can't do
+is refused or dropped as an unsupported parameter is.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from sluicegate.api.support import Row, Support, SupportTable, unsupported
+
+_NATIVE, _MAPPED = Support.NATIVE, Support.MAPPED
+_HINT, _UNSUPPORTED = Support.HINT, Support.UNSUPPORTED
+
+SUPPORT: SupportTable = MappingProxyType(
+    {
+        "instructions": Row(_NATIVE, "the first `system` block"),
+        "max_output_tokens": Row(_NATIVE, "`max_tokens`; left out: the most the model writes"),
+        "temperature": Row(_NATIVE, "0 to 1; not on models that refuse it, nor with a budget"),
+        "top_p": Row(_NATIVE, "as temperature; not beside it on models since 4.1"),
+        "presence_penalty": Row(_UNSUPPORTED),
+        "frequency_penalty": Row(_UNSUPPORTED),
+        "top_logprobs": Row(_UNSUPPORTED),
+        "include.message.output_text.logprobs": Row(_UNSUPPORTED),
+        "include.reasoning.encrypted_content": Row(_NATIVE, "always there"),
+        "max_tool_calls": Row(_MAPPED, "`max_uses` of web_search"),
+        "parallel_tool_calls": Row(_NATIVE, "`disable_parallel_tool_use`"),
+        "truncation": Row(_HINT, "input that does not fit is refused upstream"),
+        "service_tier": Row(
+            _MAPPED, "default: `standard_only`; priority, scale: `auto`; others unsupported"
+        ),
+        "text.format.json_schema": Row(
+            _NATIVE,
+            "models before 4.1, and schemas that the API can't enforce: a forced tool, else an "
+            "instruction",
+        ),
+        "text.format.json_object": Row(_MAPPED, "an instruction"),
+        "text.verbosity": Row(_HINT),
+        "reasoning.effort": Row(_MAPPED, "adaptive thinking and `effort`, or a thinking budget"),
+        "reasoning.summary": Row(
+            _MAPPED, "the thinking that the API shows, whichever is asked for"
+        ),
+        "reasoning.mode": Row(_MAPPED, "standard only"),
+        "reasoning.context": Row(_HINT),
+        "metadata": Row(_HINT),
+        "user": Row(_MAPPED, "`metadata.user_id`, unless there is a safety_identifier"),
+        "safety_identifier": Row(_MAPPED, "`metadata.user_id`"),
+        "prompt_cache_key": Row(_MAPPED, "turns caching on; the key itself is not sent"),
+        "prompt_cache_retention": Row(_MAPPED, "24h: cached for one hour"),
+        "prompt_cache_options": Row(_MAPPED, "mode, and a ttl of one hour"),
+        "stream_options": Row(_HINT),
+        "client_metadata": Row(_HINT),
+        "background_options": Row(_HINT, "there are no background responses"),
+        "context_management": Row(_UNSUPPORTED),
+        "moderation": Row(_UNSUPPORTED),
+        "access_programs": Row(_UNSUPPORTED),
+        "image": Row(_UNSUPPORTED),
+    }
+)
+
+
+class Omissions:
+    """What one request leaves out of what the client asked for."""
+
+    def __init__(self, *, drop: bool) -> None:
+        self._drop = drop
+        self._names: dict[str, None] = {}
+
+    def unsupported(self, param: str, why: str | None = None) -> None:
+        """The upstream can't do it. Raises ApiError (400) unless such parameters are dropped."""
+        if not self._drop:
+            raise unsupported(param, why)
+        self._names[param] = None
+
+    def leave_out(self, *names: str) -> None:
+        """It is left out whatever the policy, and said."""
+        for name in names:
+            self._names[name] = None
+
+    def names(self) -> tuple[str, ...]:
+        """In the order in which they were found."""
+        return tuple(self._names)
