@@ -8,6 +8,7 @@ loop), by `lint` and by tests. Specs are judged by compile, not here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from types import MappingProxyType
 
@@ -186,7 +187,8 @@ class _Loader:
                 self._carried += 1
 
     def _named(self, name: str) -> bool:
-        return any(not text or name in text for text in self.broken)
+        word = re.compile(rf"(?<![A-Za-z0-9.-]){re.escape(name)}(?![A-Za-z0-9.-])")
+        return any(not text or word.search(text) for text in self.broken)
 
     def result(self) -> LoadedFile:
         return LoadedFile(

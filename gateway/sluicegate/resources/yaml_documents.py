@@ -46,6 +46,9 @@ class Piece(NamedTuple):
     line: int
     text: str
 
+    def __repr__(self) -> str:  # the text may be a Secret's
+        return f"Piece(line={self.line}, …)"
+
 
 class DocumentError(ValueError):
     """The document can't be read; `line` counts from 0 within it.
@@ -112,17 +115,17 @@ def parse_document(text: str) -> JsonValue:
         finally:
             parser.dispose()
     except yaml.YAMLError as error:
-        raise _syntax_error(error) from None
+        raise _syntax_error(error, text.rstrip().count("\n")) from None
     except UnicodeError:
         raise DocumentError("the text is not valid Unicode", 0) from None
 
 
-def _syntax_error(error: yaml.YAMLError) -> DocumentError:
+def _syntax_error(error: yaml.YAMLError, last: int) -> DocumentError:
     mark: object = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem: object = getattr(error, "problem", None) or getattr(error, "reason", None)
-    return DocumentError(
-        f"the YAML does not parse: {problem or 'it is malformed'}", _mark_line(mark)
-    )
+    # What is missing at the end is missing in the last line that has something.
+    line = min(_mark_line(mark), last)
+    return DocumentError(f"the YAML does not parse: {problem or 'it is malformed'}", line)
 
 
 class _Reader:
