@@ -211,7 +211,18 @@ async def test_broken_text_at_the_first_load_does_not_hold_up_the_rest(served: S
     assert served.texts == {"b": "hello"}
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a: \x00\n", b"\t- {", b"a: &a [*a, *b]\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe\x00",
+        b"a: \x00\n",
+        b"\t- {",
+        b"a: &a [*a, *b]\n",
+        b"just words\n",
+        b"apiVersion: sluicegate.dev/v1alpha1\nkind: ModelDeploy",
+        b"apiVersion: sluicegate.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {nam: a}\n",
+    ],
+)
 async def test_bytes_that_are_no_manifest_keep_the_last_good_one(
     served: Served, content: bytes
 ) -> None:

@@ -136,7 +136,7 @@ class FileSet:
     def _parse(self, path: str, text: str, known: _Known) -> Generator[None, None, None]:
         good = known.loaded
         loaded = yield from load_steps(path, text, good, self._environ)
-        if loaded.unreadable and good is not None and not good.unreadable:
+        if good is not None and _is_whole(good) and not _is_whole(loaded):
             # Nobody can tell which object the broken text was about, so all of the file's stay.
             known.broken = loaded.diagnostics
             return
@@ -151,6 +151,13 @@ class FileSet:
             return False
         yield from self.inventory.replace_steps(path, None)
         return True
+
+
+def _is_whole(loaded: LoadedFile) -> bool:
+    """Whether every document could be read far enough to know what object it is."""
+    return not loaded.unreadable and all(
+        diagnostic.name or diagnostic.severity != "error" for diagnostic in loaded.diagnostics
+    )
 
 
 def _keep(among: dict[str, _Known], path: str, known: _Known, *, belongs: bool) -> None:
