@@ -71,11 +71,12 @@ def judge_deployment(resource: Resource, view: View, previous: Deployment | None
     if not isinstance(parsed, ModelDeployment):  # the reference says what it is
         return Outcome(None)
     asked = _entry(parsed)
+    found = _found(view, asked, _source(parsed.spec.credentials))
+    asked = replace(asked, credential=found.credential)
     refused = tuple(refusals(asked, view.settings))
     if refused:
         return _last_good(view, previous, asked.sharing, asked.suspended, refused)
-    found = _found(view, asked, _source(parsed.spec.credentials))
-    entry, unshared = _share(replace(asked, credential=found.credential), view)
+    entry, unshared = _share(asked, view)
     return Outcome(entry, unshared + found.findings, found.uses)
 
 
@@ -92,11 +93,11 @@ def _last_good(
     """
     if previous is None:
         return Outcome(None, findings)
-    asked = replace(previous, sharing=sharing, suspended=suspended)
+    found = _found(view, previous, _source_of(previous))
+    asked = replace(previous, sharing=sharing, suspended=suspended, credential=found.credential)
     if any(refusals(asked, view.settings)):
         return Outcome(None, findings)
-    found = _found(view, asked, _source_of(asked))
-    entry, unshared = _share(replace(asked, credential=found.credential), view)
+    entry, unshared = _share(asked, view)
     return Outcome(entry, findings + unshared + found.findings, found.uses, kept=True)
 
 
