@@ -1,0 +1,219 @@
+"""`sluicegate lint`: the shared examples, exit codes, formats."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from sluicegate.cli.lint import lint
+from sluicegate.resources.yaml_documents import parse_document, split_documents
+
+EXAMPLES = Path(__file__).resolve().parents[3] / "shared" / "examples"
+needs_examples = pytest.mark.skipif(
+    not EXAMPLES.is_dir(), reason="the shared examples are not beside this repository"
+)
+GOOD = """\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: echo}
+spec: {provider: {echo: {}}}
+"""
+BAD = GOOD.replace("{provider", "{wieght: 2, provider")
+NEEDS_SECRET = """\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: gpt}
+spec:
+  provider: {openai: {model: gpt-4.1}}
+  credentials: {secretRef: {name: s, key: k}}
+"""
+SECRET = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {%s}\n"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(lint, [str(argument) for argument in arguments])
+
+
+def written(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def expectations() -> list[tuple[str, int, int, str]]:
+    """(object, first line, last line, words) of each document of invalid.yaml."""
+    path = EXAMPLES / "invalid.yaml"
+    if not path.exists():
+        return []
+    found: list[tuple[str, int, int, str]] = []
+    for piece in split_documents(path.read_text(encoding="utf-8")):
+        document = parse_document(piece.text)
+        words = re.search(r"# expect: (.+)", piece.text)
+        assert isinstance(document, dict)
+        assert isinstance(metadata := document["metadata"], dict)
+        assert words is not None
+        last = piece.line + piece.text.count("\n") + 1
+        found.append((str(metadata["name"]), piece.line + 1, last, words.group(1)))
+    return found
+
+
+@needs_examples
+@pytest.mark.parametrize(
+    ("name", "first", "last", "words"), [pytest.param(*each, id=each[0]) for each in expectations()]
+)
+def test_each_invalid_example_is_refused_with_the_words_and_line(
+    name: str, first: int, last: int, words: str
+) -> None:
+    path = EXAMPLES / "invalid.yaml"
+    result = run(path)
+    assert result.exit_code == 1
+    lines = [line for line in result.output.splitlines() if f" default/{name}: " in line]
+    assert len(lines) == 1, "an object that is refused is refused for one reason"
+    message = lines[0].split(": ", 3)[3]
+    assert words in message
+    line = int(lines[0].removeprefix(f"{path}:").partition(":")[0])
+    assert first <= line <= last
+
+
+@needs_examples
+def test_nothing_else_in_invalid_examples_is_said() -> None:
+    count = len(expectations())
+    output = run(EXAMPLES / "invalid.yaml").output.splitlines()
+    assert len(output) == count + 1
+    assert (
+        output[-1]
+        == f"{count} objects, {count} errors, 0 warnings, 0 objects of other kinds ignored"
+    )
+
+
+@needs_examples
+@pytest.mark.parametrize("name", ["client-keys", "five-providers", "pool-and-fallbacks"])
+def test_the_valid_examples_pass(name: str) -> None:
+    result = run(EXAMPLES / f"{name}.yaml")
+    assert result.exit_code == 0
+    assert " 0 errors, " in result.output
+
+
+def test_a_good_folder_passes(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=GOOD, b="kind: Namespace\napiVersion: v1\n"))
+    assert result.exit_code == 0
+    assert result.output == "1 object, 0 errors, 0 warnings, 1 object of other kinds ignored\n"
+
+
+def test_an_unknown_field_is_an_error_with_its_line(tmp_path: Path) -> None:
+    folder = written(tmp_path, a=GOOD.replace("echo}", "other}") + "---\n" + BAD)
+    result = run(folder)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[0] == (
+        f"{folder}/a.yaml:9: ModelDeployment default/echo: spec.wieght: "
+        "unknown field 'wieght'; did you mean 'weight'?"
+    )
+
+
+def test_references_resolve_across_paths(tmp_path: Path) -> None:
+    written(tmp_path, a=NEEDS_SECRET, b=SECRET % "k: sk-1")
+    assert "0 errors, 0 warnings" in run(tmp_path / "a.yaml", tmp_path / "b.yaml").output
+
+
+def test_a_secret_that_is_elsewhere_is_a_warning(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=NEEDS_SECRET))
+    assert result.exit_code == 0
+    assert result.output.startswith(
+        f"{tmp_path}/a.yaml:6: ModelDeployment default/gpt: spec.credentials: "
+        "there is no Secret 's' in namespace 'default' [warning]\n"
+    )
+
+
+def test_a_variable_that_is_not_set_here_is_a_warning(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=NEEDS_SECRET, b=SECRET % "k: $(SLUICEGATE_LINT_NOT_SET)"))
+    assert result.exit_code == 0
+    assert "SLUICEGATE_LINT_NOT_SET" in result.output
+
+
+def test_a_secret_without_the_entry_is_an_error_and_shows_no_value(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=NEEDS_SECRET, b=SECRET % "other: sk-hidden"))
+    assert result.exit_code == 1
+    assert "has no entry 'k'" in result.output
+    assert "sk-hidden" not in result.output
+
+
+def test_a_key_that_is_to_be_minted_is_as_it_should_be(tmp_path: Path) -> None:
+    text = GOOD.replace("ModelDeployment", "ApiKey").replace(
+        "{provider: {echo: {}}}", "{client: {generate: {secretName: s}}}"
+    )
+    assert "0 errors, 0 warnings" in run(written(tmp_path, a=text)).output
+
+
+def test_an_apikey_that_is_nowhere_is_an_error(tmp_path: Path) -> None:
+    text = NEEDS_SECRET.replace("{secretRef: {name: s, key: k}}", "{apiKeyRef: {name: s}}")
+    result = run(written(tmp_path, a=text))
+    assert result.exit_code == 1
+    assert "there is no ApiKey 's'" in result.output
+
+
+def test_one_object_in_two_files_is_an_error_at_both(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=GOOD, b="\n\n" + GOOD))
+    assert result.exit_code == 1
+    assert f"{tmp_path}/a.yaml:1: ModelDeployment default/echo" in result.output
+    assert f"also in {tmp_path}/b.yaml:3; this one is used" in result.output
+    assert f"{tmp_path}/b.yaml:3: ModelDeployment default/echo" in result.output
+
+
+def test_a_file_that_is_reached_twice_counts_once(tmp_path: Path) -> None:
+    written(tmp_path, a=GOOD)
+    result = run(tmp_path, tmp_path / "a.yaml", f"{tmp_path}/./a.yaml")
+    assert result.output.startswith("1 object, 0 errors")
+
+
+def test_what_can_not_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"a: \xff")
+    result = run(tmp_path / "a.yaml", tmp_path / "nowhere.yaml")
+    assert result.exit_code == 1
+    assert "a.yaml:1: line 1 is not UTF-8 text" in result.output
+    assert "nowhere.yaml:1: there is no such file or folder" in result.output
+
+
+def test_broken_yaml_is_an_error_with_its_line(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=GOOD + "---\na: 1\nb: [1\n"))
+    assert result.exit_code == 1
+    assert f"{tmp_path}/a.yaml:7: the YAML does not parse" in result.output
+
+
+def test_json_for_programs(tmp_path: Path) -> None:
+    result = run(written(tmp_path, a=BAD), "--format", "json")
+    assert result.exit_code == 1
+    report = msgspec.json.decode(result.output)
+    assert (report["objects"], report["errors"], report["warnings"]) == (1, 1, 0)
+    assert report["diagnostics"][0] == {
+        "file": f"{tmp_path}/a.yaml",
+        "line": 4,
+        "kind": "ModelDeployment",
+        "namespace": "default",
+        "name": "echo",
+        "field": "spec.wieght",
+        "reason": "InvalidSpec",
+        "severity": "error",
+        "message": "unknown field 'wieght'; did you mean 'weight'?",
+    }
+
+
+def test_annotations_for_a_github_workflow(tmp_path: Path) -> None:
+    folder = tmp_path / "a,b:c%"
+    folder.mkdir()
+    result = run(written(folder, a=BAD), "--format", "github")
+    assert result.exit_code == 1
+    path = f"{tmp_path}/a%2Cb%3Ac%25/a.yaml"
+    assert result.stdout == (
+        f"::error file={path},line=4,title=ModelDeployment default/echo::"
+        "spec.wieght: unknown field 'wieght'; did you mean 'weight'?\n"
+    )
+
+
+def test_without_a_path_it_says_what_is_missing() -> None:
+    result = run()
+    assert result.exit_code == 2
+    assert "PATH" in result.output
