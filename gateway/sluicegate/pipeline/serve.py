@@ -39,6 +39,7 @@ from sluicegate.telemetry.metrics import RequestLabels
 _FOREVER = float("inf")
 _NOT_VISIBLE = re.compile(r"[^!-~]")
 _LONGEST_DROPPED = 2000  # characters of a header
+_SHOWN = 200  # characters of a client's own word that an error repeats
 _CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
 
 
@@ -105,12 +106,12 @@ def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector]
     if found is None:
         raise ApiError(
             400,
-            f"The requested model '{model}' does not exist.",
+            f"The requested model '{model[:_SHOWN]}' does not exist.",
             code="model_not_found",
             param="model",
         )
     if not may_call(caller, found[0].pool.model):
-        raise model_refused(caller, model)
+        raise model_refused(caller, model[:_SHOWN])
     return found
 
 

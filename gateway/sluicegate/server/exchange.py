@@ -124,7 +124,8 @@ class HttpExchange:
             if len(body) > self._body_limit:
                 raise self._too_large()
             return body
-        if request.headers.get("Expect", "").lower() == "100-continue":
+        # RFC 9110 section 10.1.1: what HTTP/1.0 expects is ignored.
+        if self._chunked and request.headers.get("Expect", "").lower() == "100-continue":
             self._write(_CONTINUE)
         try:
             async with asyncio.timeout(self._body_timeout):
@@ -136,7 +137,10 @@ class HttpExchange:
                 f"The request body did not arrive within {self._body_timeout:g} seconds.",
                 code="request_timeout",
             ) from None
-        except (web.HTTPException, OSError) as error:
+        except web.RequestPayloadError as error:
+            self._keep_alive = False
+            raise ApiError(400, "The request is not valid HTTP.", code="invalid_http") from error
+        except OSError as error:
             raise ClientGone from error
 
     async def _read_rest(self, request: web.BaseRequest) -> bytes:
@@ -197,14 +201,17 @@ class HttpExchange:
         protocol = self._request.protocol
         if protocol.transport is None:
             raise ClientGone
-        if not protocol.writing_paused:
-            return
-        try:
-            async with asyncio.timeout(self._stall_timeout):
-                await self._request.writer.drain()
-        except (TimeoutError, ConnectionError) as error:
-            self.abort()
-            raise ClientGone from error
+        while protocol.writing_paused:
+            unread = _unread(protocol.transport)
+            try:
+                async with asyncio.timeout(self._stall_timeout):
+                    await self._request.writer.drain()
+            except ConnectionError as error:
+                raise ClientGone from error
+            except TimeoutError as error:
+                if _unread(protocol.transport) >= unread:
+                    self.abort()
+                    raise ClientGone from error
 
     def end(self) -> None:
         """See Exchange."""
@@ -231,6 +238,11 @@ class HttpExchange:
         transport = self._request.transport
         if transport is not None and not transport.is_closing():
             transport.write(data)
+
+
+def _unread(transport: asyncio.Transport | None) -> int:
+    """Bytes that the client has left no room for."""
+    return transport.get_write_buffer_size() if transport is not None else 0
 
 
 def _check_type(headers: Mapping[str, str]) -> None:

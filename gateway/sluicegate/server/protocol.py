@@ -10,6 +10,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from sluicegate.model import ApiError
+from sluicegate.pipeline.serve import request_id
+from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -21,6 +23,16 @@ _NO_ACCESS_LOG.disabled = True
 
 class _Protocol(RequestHandler):
     __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; a body that turns out to be broken is told to the handler that waits for it.
+
+        aiohttp only queues its answer to the broken bytes behind that handler's.
+        """
+        super().data_received(data)
+        request, messages = self._current_request, self._messages
+        if messages and request is not None and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError())
 
     def handle_error(
         self,
@@ -41,9 +53,9 @@ class _Protocol(RequestHandler):
             if status >= _SERVER_ERROR
             else ApiError(status, "The request is not valid HTTP.", code="invalid_http")
         )
-        response = web.Response(status=status, body=error.body(), content_type="application/json")
-        response.force_close()
-        return response
+        exchange = HttpExchange(request, ExchangeLimits(), last=True)
+        exchange.send(status, ((b"x-request-id", request_id().encode()),), error.body())
+        return exchange.written
 
 
 class HttpServer(web.Server):

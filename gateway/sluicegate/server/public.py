@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -47,12 +48,16 @@ class PublicPort:
                 exchange.abort()
             else:
                 self._refuse(exchange, _internal_error())
+        else:
+            # A client that asks on and on and reads nothing must not fill the memory.
+            with contextlib.suppress(ClientGone):
+                await exchange.drain()
         finally:
             self.active -= 1
         return exchange.written
 
     async def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
-        path = request.raw_path.partition("?")[0].removeprefix("/v1")
+        path = _path(request.raw_path).removeprefix("/v1")
         for name in _SINGLE:
             if len(request.headers.getall(name, ())) > 1:
                 raise ApiError(
@@ -121,6 +126,14 @@ class PublicPort:
     def _refuse(self, exchange: HttpExchange, error: ApiError) -> None:
         self.gateway.tally.refuse(error.error.code or str(error.status))
         exchange.send(error.status, (*_identified(), *error_headers(error)), error.body())
+
+
+def _path(target: str) -> str:
+    """The path of a request target, which may be a whole URL (RFC 9112 section 3.2.2)."""
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        path = "/" + path.partition("://")[2].partition("/")[2]
+    return path
 
 
 def _identified() -> tuple[Header, ...]:

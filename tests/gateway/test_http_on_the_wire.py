@@ -1,0 +1,351 @@
+"""HTTP itself: odd, old, broken and hostile clients. Nothing hangs, and what is answered is JSON."""
+
+import asyncio
+import logging
+
+import pytest
+
+from gateway_rig import Rig
+from raw_client import RawClient, request
+from responses_wire import answer_body, frames, text_stream
+from running_gateway import AUTHORIZED, CLIENT_KEY
+from scripted_upstream import Call, answers, streams
+from sluicegate.server.exchange import ExchangeLimits
+from sluicegate.server.process import ServerSettings
+
+GOOD = b'{"model":"gpt-test","input":"hi"}'
+STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
+KEY = b"Authorization: Bearer " + CLIENT_KEY.encode() + b"\r\n"
+LENGTH = b"Content-Length: %d\r\n" % len(GOOD)
+
+BROKEN = {
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x80" * 50 + b"\r\n\r\n",
+    "words": b"hello there\r\n\r\n",
+    "NUL in the path": b"GET /v1/mod\0els HTTP/1.1\r\nHost: x\r\n\r\n",
+    "NUL in a header": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
+    "no colon": b"GET /v1/models HTTP/1.1\r\nHost\r\n\r\n",
+    "a blank before the colon": b"GET /v1/models HTTP/1.1\r\nHost : x\r\n\r\n",
+    "a folded header": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n",
+    "an unknown version": b"GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n",
+    "an asterisk": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a line too long": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a header too long": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    "too many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
+    "two lengths": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH + b"Content-Length: 1\r\n"
+    b"\r\n" + GOOD,
+    "the same length twice": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH * 2 + b"\r\n"
+    + GOOD,
+    "length and chunks": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH
+    + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a negative length": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "a length with a sign": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\nx",
+    "a length without end": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: "
+    + b"9" * 40 + b"\r\n\r\n",
+    "an unknown coding": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: cow\r\n\r\n",
+    "two content types": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+    b"\r\nContent-Type: text/plain\r\n\r\n",
+    "two hosts": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN.keys())
+async def test_what_is_not_http_gets_one_envelope_and_the_end(
+    rig: Rig, data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    with caplog.at_level(logging.DEBUG):
+        async with await gateway.connect() as client:
+            client.send(data)
+            answer = await client.answer()
+            assert 400 <= answer.status < 500
+            assert answer.error["type"] == "invalid_request_error"
+            assert answer.headers["connection"] == "close"
+            assert "server" not in answer.headers
+            assert await client.closed() == b""
+    assert not caplog.records  # a port scanner can't fill the log
+
+
+async def test_broken_chunks_of_a_body(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + KEY + b"Transfer-Encoding: chunked\r\n\r\n"
+    for broken in (b"zz\r\nab\r\n", b"2\r\nabcd\r\n", b"-1\r\n", b"f" * 20 + b"\r\n", b"2;\0\r\nab\r\n"):
+        for early in (head + broken, head + b"2\r\n{}\r\n" + broken):
+            async with await gateway.connect() as client:
+                client.send(early)
+                assert (await client.answer()).error["type"] == "invalid_request_error"
+                assert await client.closed() == b""
+        async with await gateway.connect() as client:
+            client.send(head)
+            await asyncio.sleep(0.01)  # the handler waits for the body by now
+            client.send(broken)
+            assert (await client.answer()).error["type"] == "invalid_request_error"
+            assert await client.closed() == b""
+    assert not upstream.calls
+    assert await gateway.metric("sluicegate_refused_total", code="server_error") == 0
+
+
+async def test_garbage_after_a_good_request(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(request(GOOD, AUTHORIZED) + b"\0\0\0\0 what\r\n\r\n")
+        answer = await client.answer()
+        if answer.status == 200:  # the good one may be answered first
+            answer = await client.answer()
+        assert answer.error["type"] == "invalid_request_error"
+        assert await client.closed() == b""
+
+
+async def test_garbage_while_a_stream_runs_does_not_get_into_it(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        call.begin()
+        pieces = frames(text_stream())
+        for piece in pieces[:5]:
+            call.chunk(piece)
+        await go_on.wait()
+        for piece in pieces[5:]:
+            call.chunk(piece)
+        call.end()
+
+    gateway, _ = await rig.serving(script)
+    async with await gateway.connect() as client:
+        client.post(STREAM, AUTHORIZED)
+        await client.head()
+        received = await client.chunk()
+        client.send(b"\0\0 what\r\n\r\n")
+        await asyncio.sleep(0.05)
+        go_on.set()
+        while chunk := await client.chunk():
+            received += chunk
+    assert received == b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
+
+
+async def test_http_1_0_gets_a_whole_answer_and_the_end(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(b"POST /v1/responses HTTP/1.0\r\n" + KEY + LENGTH + b"\r\n" + GOOD)
+        answer = await client.answer()
+        assert answer.body == answer_body()
+        assert answer.headers["connection"] == "close"
+        assert await client.closed() == b""
+
+
+async def test_http_1_0_may_keep_its_connection(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        for _ in range(2):
+            client.send(
+                b"POST /v1/responses HTTP/1.0\r\nConnection: keep-alive\r\n" + KEY + LENGTH
+                + b"\r\n" + GOOD
+            )
+            answer = await client.answer()
+            assert answer.body == answer_body()
+            assert answer.headers["connection"] == "keep-alive"
+
+
+async def test_http_1_0_gets_a_stream_without_chunks(rig: Rig) -> None:
+    gateway, _ = await rig.serving(streams(*frames(text_stream())))
+    async with await gateway.connect() as client:
+        length = b"Content-Length: %d\r\n" % len(STREAM)
+        client.send(
+            b"POST /v1/responses HTTP/1.0\r\nConnection: keep-alive\r\n" + KEY + length
+            + b"\r\n" + STREAM
+        )
+        answer = await client.answer()
+        assert "transfer-encoding" not in answer.headers
+        assert answer.body == b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
+
+
+async def test_a_client_that_waits_for_100_is_told_to_go_on(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n" + KEY + LENGTH
+        client.send(head + b"\r\n")
+        assert (await client.head())[0] == 100
+        client.send(GOOD)
+        answer = await client.answer()
+        assert (answer.status, answer.body) == (200, answer_body())
+        # The connection goes on, and who sends the body at once needs not be told.
+        client.send(request(GOOD, AUTHORIZED | {"Expect": "100-continue"}))
+        assert (await client.answer()).status == 200
+    assert len(upstream.calls) == 2
+
+
+async def test_http_1_0_is_never_told_to_go_on(rig: Rig) -> None:
+    """RFC 9110 section 10.1.1: the expectation of an HTTP/1.0 request must be ignored."""
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(b"POST /v1/responses HTTP/1.0\r\nExpect: 100-continue\r\n" + KEY + LENGTH + b"\r\n")
+        await asyncio.sleep(0.02)
+        client.send(GOOD)
+        answer = await client.answer()
+        assert (answer.status, answer.interim) == (200, ())
+
+
+async def test_who_is_refused_is_not_told_to_go_on(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + LENGTH + b"\r\n")
+        answer = await client.answer()
+        assert (answer.status, answer.interim) == (401, ())
+        assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/healthz", "/readyz", "/v1/responses", "/nowhere"])
+async def test_head_has_the_head_of_get_and_no_body(rig: Rig, path: str) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    lines = b" " + path.encode() + b" HTTP/1.1\r\nHost: x\r\n" + KEY + b"\r\n"
+    async with await gateway.connect() as client:
+        client.send(b"GET" + lines)
+        got = await client.answer()
+        client.send(b"HEAD" + lines + b"GET" + lines)
+        head = await client.answer(to_head=True)
+        assert await client.answer() is not None  # nothing stands between the two answers
+    assert head.status == got.status
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_requests_in_a_row_are_answered_in_their_order(rig: Rig) -> None:
+    async def script(call: Call) -> None:
+        await asyncio.sleep(0.02 if call.json()["input"] == "slow" else 0)
+        call.answer(b'{"object":"response","said":"' + call.json()["input"].encode() + b'"}')
+
+    gateway, _ = await rig.serving(script)
+    words = ["slow", "a", "b", "slow", "c"] * 20
+    async with await gateway.connect() as client:
+        for word in words:
+            client.post(b'{"model":"gpt-test","input":"%b"}' % word.encode(), AUTHORIZED)
+        for word in words:
+            assert (await client.answer()).json()["said"] == word
+
+
+async def test_errors_and_streams_leave_a_connection_usable(rig: Rig) -> None:
+    gateway, _ = await rig.serving(streams(*frames(text_stream())))
+    async with await gateway.connect() as client:
+        for body in (STREAM, b"{", STREAM, b'{"model":"x"}', STREAM):
+            client.post(body, AUTHORIZED)
+        statuses = [(await client.answer()).status for _ in range(5)]
+    assert statuses == [200, 400, 200, 400, 200]
+
+
+async def test_a_refused_body_does_not_become_the_next_request(rig: Rig) -> None:
+    """A body that nobody reads must not be taken for a request (smuggling)."""
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    inner = request(GOOD, AUTHORIZED)
+    refused = request(inner, {})  # 401: the body is not looked at
+    async with await gateway.connect() as client:
+        client.send(refused + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.answer()).status == 401
+        assert (await client.answer()).json() == {"status": "ok"}
+    async with await gateway.connect() as client:
+        client.send(refused[: -len(inner)])
+        assert (await client.answer()).status == 401
+        client.send(inner)
+        assert await client.closed() == b""
+    assert not upstream.calls
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket", "tcp", "x"])
+async def test_an_upgrade_that_is_not_served_is_ignored(rig: Rig, upgrade: str) -> None:
+    """RFC 9110 section 7.8. Java's client asks for h2c with every request over plain HTTP."""
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    fields = AUTHORIZED | {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": upgrade}
+    async with await gateway.connect() as client:
+        client.send(request(GOOD, fields | {"HTTP2-Settings": "AAMAAABkAARAAAAAAAIAAAAA"}))
+        assert (await client.answer()).body == answer_body()
+    assert upstream.last.body == GOOD.replace(b"gpt-test", b"gpt-real")
+
+
+async def test_the_absolute_form_is_a_path_too(rig: Rig) -> None:
+    """RFC 9112 section 3.2.2: a server must accept it."""
+    gateway, _ = await rig.serving(answers(answer_body()))
+    assert (await gateway.post(GOOD, path="http://gateway.test/v1/responses")).status == 200
+    assert (await gateway.post(GOOD, path="http://gateway.test")).error["code"] == "unknown_url"
+
+
+async def test_connect_is_refused(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n\x16\x03\x01")
+        answer = await client.answer()
+        assert 400 <= answer.status < 500
+        assert answer.error
+
+
+async def test_a_path_that_is_not_utf8(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    for path in (b"/v1/models/\xff\xfe", b"/\xff", b"/v1/models/%ff%fe", b"/v1/models/%00"):
+        answer = await gateway.ask(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n" + KEY + b"\r\n")
+        assert 400 <= answer.status < 500
+        assert answer.error
+
+
+async def test_a_client_that_closes_its_side_has_left(rig: Rig) -> None:
+    """A close and a half close look alike; waiting for the difference would cost an upstream call."""
+    gateway, upstream = await rig.serving(lambda call: call.gone.wait())
+    async with await gateway.connect() as client:
+        client.post(GOOD, AUTHORIZED)
+        call = await upstream.called()
+        client.writer.write_eof()
+        assert await client.closed() == b""
+    await asyncio.wait_for(call.gone.wait(), 1)
+
+
+QUICK = ServerSettings(
+    port=0, admin_port=0, idle_seconds=0.4, limits=ExchangeLimits(body_seconds=0.4)
+)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[], [b"POST"], [b"POST /v1/responses HTTP/1.1\r\nHo"] + [b"s"] * 200],
+    ids=["nothing", "a word", "a byte at a time"],
+)
+async def test_a_head_that_does_not_come_ends_the_connection(rig: Rig, pieces: list[bytes]) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()), settings=QUICK)
+    async with await gateway.connect() as client:
+        closed = asyncio.create_task(client.closed())
+        began = asyncio.get_running_loop().time()
+        for piece in pieces:
+            if closed.done():
+                break
+            client.send(piece)
+            await asyncio.sleep(0.02)
+        assert await asyncio.wait_for(closed, 3) == b""
+        assert asyncio.get_running_loop().time() - began < 3
+
+
+async def test_a_connection_that_is_not_used_again_is_closed(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()), settings=QUICK)
+    async with await gateway.connect() as client:
+        client.post(GOOD, AUTHORIZED)
+        assert (await client.answer()).status == 200
+        assert await asyncio.wait_for(client.closed(), 3) == b""
+
+
+async def test_a_body_that_does_not_come_is_408(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()), settings=QUICK)
+    async with await gateway.connect() as client:
+        client.send(request(GOOD, AUTHORIZED | {"Content-Length": "1000"}))
+        for _ in range(100):
+            client.send(b" ")
+            await asyncio.sleep(0.01)
+            if client.reader.at_eof():
+                break
+        answer = await asyncio.wait_for(client.answer(), 3)
+        assert answer.status == 408
+        assert answer.error["code"] == "request_timeout"
+        assert answer.headers["connection"] == "close"
+    assert not upstream.calls
+
+
+async def test_many_connections_at_once(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    clients = [await RawClient.open(gateway.port) for _ in range(200)]
+    for client in clients:
+        client.post(GOOD, AUTHORIZED)
+    assert {(await client.answer()).status for client in clients} == {200}
+    for client in clients:
+        client.leave()
+    assert len(upstream.calls) == 200
