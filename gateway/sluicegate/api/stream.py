@@ -44,9 +44,19 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ResponseStream:
-    """Builds one answer. `echo` is what its Response objects repeat of the request."""
+    """Builds one answer. `echo` is what its Response objects repeat of the request.
 
-    def __init__(self, echo: Echo, model: str, clock: Callable[[], float] = time.time) -> None:
+    `whole`: only the terminal event is wanted, so those that open a stream are spared.
+    """
+
+    def __init__(
+        self,
+        echo: Echo,
+        model: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        whole: bool = False,
+    ) -> None:
         entropy = os.urandom(2 * _ID_BYTES - 4).hex()
         self.id = f"resp_{entropy[: 2 * _ID_BYTES]}"
         self._item_ids = entropy[2 * _ID_BYTES :]  # plus the item's number in 8 digits
@@ -55,7 +65,7 @@ class ResponseStream:
         self._model = model
         self._created_at = int(clock())
         self._sequence = 0
-        self._begun = 0  # how much of the prelude is out
+        self._begun = 2 if whole else 0  # how much of the prelude is out
         self._items: list[bytes] = []  # closed, as JSON
         self._item: Item | None = None  # the open one
         self._ended = False

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -94,10 +95,13 @@ def tell(items: Sequence[Item], reader: Reader, omissions: Omissions) -> History
 def without_thinking(messages: Sequence[WireMessage]) -> tuple[WireMessage, ...]:
     """The same conversation for a model that does not think now."""
     kept = (
-        WireMessage(message.role, [b for b in message.content if not isinstance(b, _THINKING)])
+        WireMessage(
+            message.role,
+            [block for block in message.content if not isinstance(block, _THINKING)],
+        )
         for message in messages
     )
-    return tuple(message for message in kept if message.content)
+    return tuple([message for message in kept if message.content])
 
 
 def _outputs(items: Sequence[Item]) -> dict[str, deque[_Output]]:
@@ -143,24 +147,20 @@ class _Told:
     def history(self) -> History:
         """Everything, in the order and the form that the API wants."""
         self._end_calls()
-        for spare in self._outputs.values():
-            for index, _ in spare:
-                raise ApiError(
-                    400,
-                    f"Invalid 'input[{index}]': its call already has an output.",
-                    code="invalid_value",
-                    param=f"input[{index}].call_id",
-                )
-        turns = list(_merged(self._placed()))
-        for turn in turns:
-            while turn.role == "assistant" and turn.blocks:
-                if not isinstance(turn.blocks[-1], _THINKING):
-                    break
-                turn.blocks.pop()  # a turn may not end in thinking
-        turns = list(_merged(turns))
+        for index, _ in chain.from_iterable(self._outputs.values()):
+            raise ApiError(
+                400,
+                f"Invalid 'input[{index}]': its call already has an output.",
+                code="invalid_value",
+                param=f"input[{index}].call_id",
+            )
+        turns = _merged(self._placed())
+        ended = [_end_thinking(turn) for turn in turns]
+        if any(ended):
+            turns = _merged(turns)
         if not turns or turns[0].role != "user":
             turns.insert(0, _Turn("user", [TextBlock(_OPENING)]))
-        _trim_end(turns)
+        _trim_end(turns[-1])
         return History(
             tuple(self._system),
             tuple([WireMessage(turn.role, turn.blocks) for turn in turns]),
@@ -241,7 +241,7 @@ class _Told:
 
         It takes them after a message of the user, if then the assistant goes on.
         """
-        turns = [turn for turn in self._turns if turn.blocks]
+        turns = self._turns
         placed: list[_Turn] = []
         for index, turn in enumerate(turns):
             if turn.role != "system":
@@ -256,27 +256,31 @@ class _Told:
         return placed
 
 
-def _merged(turns: Sequence[_Turn]) -> Iterator[_Turn]:
+def _merged(turns: Sequence[_Turn]) -> list[_Turn]:
     """One turn where one role speaks twice in a row; none where nothing is said."""
-    last: _Turn | None = None
+    merged: list[_Turn] = []
     for turn in turns:
-        if not turn.blocks:
-            continue
-        if last is not None and last.role == turn.role:
-            last.blocks.extend(turn.blocks)
-            continue
-        if last is not None:
-            yield last
-        last = _Turn(turn.role, list(turn.blocks))
-    if last is not None:
-        yield last
+        if merged and merged[-1].role == turn.role:
+            merged[-1].blocks += turn.blocks
+        elif turn.blocks:
+            merged.append(turn)
+    return merged
 
 
-def _trim_end(turns: list[_Turn]) -> None:
+def _end_thinking(turn: _Turn) -> bool:
+    """Take away thinking that nothing follows, which the API refuses; whether there was any."""
+    found = False
+    while turn.blocks and isinstance(turn.blocks[-1], _THINKING):
+        turn.blocks.pop()
+        found = True
+    return found
+
+
+def _trim_end(turn: _Turn) -> None:
     """An answer that is to be continued may not end in white space."""
-    last = turns[-1]
-    if last.role == "assistant" and isinstance(last.blocks[-1], TextBlock):
-        last.blocks[-1] = TextBlock(last.blocks[-1].text.rstrip())
+    last = turn.blocks[-1]
+    if turn.role == "assistant" and isinstance(last, TextBlock):
+        turn.blocks[-1] = TextBlock(last.text.rstrip(), last.cache_control)
 
 
 def _unsigned(turns: Sequence[_Turn]) -> bool:

@@ -39,10 +39,14 @@ _query = msgspec.json.Decoder(_Query)
 
 
 class MessageReader:
-    """One answer. Each method returns the events that follow; `ended` after the last of them."""
+    """One answer. Each method returns the events that follow; `ended` after the last of them.
+
+    `whole`: of the events only the last is of use.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self.ended = False
+        self.whole = False
         self.counted = said.Counted()
         self._reading = reading
         self._model: str | None = None
@@ -103,7 +107,8 @@ class MessageReader:
     def _out(self) -> ResponseStream:
         """Made late, so that it names the model that the upstream resolved."""
         if self._stream is None:
-            self._stream = ResponseStream(self._reading.echo, self._model or self._reading.model)
+            model = self._model or self._reading.model
+            self._stream = ResponseStream(self._reading.echo, model, whole=self.whole)
         return self._stream
 
     # ----------------------------------------------------------------------------------- blocks

@@ -32,6 +32,7 @@ from sluicegate.wires.anthropic_messages.thinking import (
 from sluicegate.wires.anthropic_messages.tools import plan_tools
 
 _SOURCES = "web_search_call.action.sources"
+_CACHE_HINT = b"prompt_cache"
 _MOST_TEMPERATURE = 1.0
 _LONGEST_USER = 256
 _encode = msgspec.json.Encoder().encode
@@ -89,7 +90,9 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
         *history.system,
         *((answer.instruction,) if answer.instruction is not None else ()),
     )
-    prompt = marked(Prompt(tools.definitions, system, messages), fields)
+    prompt = Prompt(tools.definitions, system, messages)
+    if _CACHE_HINT in request.body:  # every one of them has it in its name
+        prompt = marked(prompt, fields)
     temperature, top_p = _sampling(parameters, abilities, thinking, terms, omissions)
     body = Body(
         max_tokens=max_tokens,

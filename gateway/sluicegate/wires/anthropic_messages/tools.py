@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -62,6 +63,9 @@ class Tools(NamedTuple):
     forced: bool
 
 
+_NONE = Tools(Toolset((), (), Choice("auto"), (), MappingProxyType({})), (), None, forced=False)
+
+
 def plan_tools(
     parameters: Parameters,
     model: Capabilities,
@@ -71,6 +75,8 @@ def plan_tools(
     omissions: Omissions,
 ) -> Tools:
     """The tools. `called`: functions that the history calls. Raises ApiError (400)."""
+    if not parameters.tools and not called:
+        return _NONE
     hosted = _SEARCHES if model.web_search and _may_search(parameters) else frozenset[str]()
     chosen = toolset(parameters.tools, parameters.tool_choice, hosted=hosted, drop=drop)
     omissions.leave_out(*chosen.dropped)

@@ -93,6 +93,7 @@ class MessagesTranslator:
             raise stream_error(self._terms.label, whole.error, self._secrets)
         if message is None:
             raise self._not_a_message()
+        reader.whole = True
         reader.begin(message)
         for block in message.content:
             reader.begin_block(block)
