@@ -1,0 +1,9 @@
+"""Amazon Bedrock by its Converse API, whole and streamed.
+
+One form for the models of many makers; what they differ in beyond it is in models.py.
+"""
+
+from sluicegate.providers.bedrock.connector import PROVIDER
+from sluicegate.providers.bedrock.support import SUPPORT
+
+__all__ = ["PROVIDER", "SUPPORT"]
