@@ -63,7 +63,8 @@ class Event(NamedTuple):
     """One event of a Responses stream.
 
     `frame` is the whole Server-Sent Event as it goes to the client, blank line included, so that an
-    upstream that speaks Responses itself passes unchanged.
+    upstream that speaks Responses itself passes unchanged. `type` is empty for a comment, which
+    keeps connections alive and says nothing.
     """
 
     type: str

@@ -5,12 +5,11 @@ from __future__ import annotations
 import ssl
 from contextlib import AsyncExitStack
 
+from running_gateway import RunningGateway, config_of, key_entry, openai_entry, running_gateway
+from scripted_upstream import Script, ScriptedUpstream
 from sluicegate.config import Deployment, Entry
 from sluicegate.server.process import ServerSettings
 from sluicegate.transport import TransportSettings
-
-from running_gateway import RunningGateway, config_of, key_entry, openai_entry, running_gateway
-from scripted_upstream import Script, ScriptedUpstream
 
 
 class Rig:

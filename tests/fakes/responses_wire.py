@@ -1,4 +1,4 @@
-"""What an upstream that speaks `/responses` says: answers and event streams, valid to strict SDKs."""
+"""What an upstream that speaks `/responses` says: answers and streams, valid to strict SDKs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole gateway in the test's own event loop: its real ports, fed by a source that tests drive."""
+"""A whole gateway in the test's own event loop: real ports, and a source that tests drive."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from raw_client import Answer, RawClient, request
 from sluicegate.config import (
+    AmbientCredential,
     ClientKey,
     Config,
     Deployment,
@@ -26,7 +27,6 @@ from sluicegate.config import (
     Upstream,
     entry_revision,
 )
-from sluicegate.config import AmbientCredential
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.process import ServerSettings, Stop, run
 from sluicegate.transport import TransportSettings
@@ -35,6 +35,7 @@ CLIENT_KEY = "sk-client-0123456789abcdef-secret"
 UPSTREAM_KEY = "sk-upstream-0123456789abcdef-secret"
 AUTHORIZED = {"Authorization": f"Bearer {CLIENT_KEY}"}
 ONCE = Retry(attempts=1)
+PATIENT = Timeouts()
 
 
 def key_entry(key: str = CLIENT_KEY, *, name: str = "team", key_id: str = "teamkey1") -> ClientKey:
@@ -53,7 +54,7 @@ def openai_entry(
     key: str = UPSTREAM_KEY,
     priority: int = 0,
     retry: Retry = ONCE,
-    timeouts: Timeouts = Timeouts(),
+    timeouts: Timeouts = PATIENT,
     upstream: Upstream | None = None,
 ) -> Deployment:
     return Deployment(

@@ -120,13 +120,13 @@ class _Connection(asyncio.Protocol):
         length = int(dict(headers).get("content-length", "0"))
         if len(rest) < length:
             return
-        assert len(rest) == length, "the gateway sent a second request before the first was answered"
+        assert len(rest) == length, (
+            "the gateway sent a second request before the first was answered"
+        )
         assert self._task is None or self._task.done(), "two exchanges on one connection"
         assert self._transport is not None
         self._received = b""
-        call = Call(
-            method, target, headers, rest, self._transport, self._gone, self._writable
-        )
+        call = Call(method, target, headers, rest, self._transport, self._gone, self._writable)
         self._task = self._upstream.run(call)
 
     def pause_writing(self) -> None:
@@ -190,7 +190,9 @@ class ScriptedUpstream:
             call.transport.abort()
 
     @contextlib.asynccontextmanager
-    async def listening(self, tls: ssl.SSLContext | None = None) -> AsyncGenerator[ScriptedUpstream]:
+    async def listening(
+        self, tls: ssl.SSLContext | None = None
+    ) -> AsyncGenerator[ScriptedUpstream]:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]

@@ -1,6 +1,7 @@
 """A gateway and scripted upstreams for each test, on the event loop that production runs."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,6 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == HERE:
             item.add_marker(pytest.mark.timeout(20, method="thread"))
+
+
+@pytest.fixture(autouse=True)
+def _no_system_cas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here trusts the machine's CAs, and reading them is most of a gateway's start."""
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""HTTP itself: odd, old, broken and hostile clients. Nothing hangs, and what is answered is JSON."""
+"""HTTP itself: odd, old, broken and hostile clients. Nothing hangs, every answer is JSON."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from gateway_rig import Rig
 from raw_client import RawClient, request
 from responses_wire import answer_body, frames, text_stream
 from running_gateway import AUTHORIZED, CLIENT_KEY
-from scripted_upstream import Call, answers, streams
+from scripted_upstream import Call, answers, hangs, streams
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import ServerSettings
 
@@ -33,14 +33,18 @@ BROKEN = {
     "too many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
     "two lengths": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH + b"Content-Length: 1\r\n"
     b"\r\n" + GOOD,
-    "the same length twice": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH * 2 + b"\r\n"
+    "the same length twice": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n"
+    + LENGTH * 2
+    + b"\r\n"
     + GOOD,
-    "length and chunks": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH
+    "length and chunks": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n"
+    + LENGTH
     + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "a negative length": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
     "a length with a sign": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\nx",
     "a length without end": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: "
-    + b"9" * 40 + b"\r\n\r\n",
+    + b"9" * 40
+    + b"\r\n\r\n",
     "an unknown coding": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: cow\r\n\r\n",
     "two content types": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
     b"\r\nContent-Type: text/plain\r\n\r\n",
@@ -67,8 +71,16 @@ async def test_what_is_not_http_gets_one_envelope_and_the_end(
 
 async def test_broken_chunks_of_a_body(rig: Rig) -> None:
     gateway, upstream = await rig.serving(answers(answer_body()))
-    head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + KEY + b"Transfer-Encoding: chunked\r\n\r\n"
-    for broken in (b"zz\r\nab\r\n", b"2\r\nabcd\r\n", b"-1\r\n", b"f" * 20 + b"\r\n", b"2;\0\r\nab\r\n"):
+    head = (
+        b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + KEY + b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    for broken in (
+        b"zz\r\nab\r\n",
+        b"2\r\nabcd\r\n",
+        b"-1\r\n",
+        b"f" * 20 + b"\r\n",
+        b"2;\0\r\nab\r\n",
+    ):
         for early in (head + broken, head + b"2\r\n{}\r\n" + broken):
             async with await gateway.connect() as client:
                 client.send(early)
@@ -136,8 +148,11 @@ async def test_http_1_0_may_keep_its_connection(rig: Rig) -> None:
     async with await gateway.connect() as client:
         for _ in range(2):
             client.send(
-                b"POST /v1/responses HTTP/1.0\r\nConnection: keep-alive\r\n" + KEY + LENGTH
-                + b"\r\n" + GOOD
+                b"POST /v1/responses HTTP/1.0\r\nConnection: keep-alive\r\n"
+                + KEY
+                + LENGTH
+                + b"\r\n"
+                + GOOD
             )
             answer = await client.answer()
             assert answer.body == answer_body()
@@ -149,8 +164,11 @@ async def test_http_1_0_gets_a_stream_without_chunks(rig: Rig) -> None:
     async with await gateway.connect() as client:
         length = b"Content-Length: %d\r\n" % len(STREAM)
         client.send(
-            b"POST /v1/responses HTTP/1.0\r\nConnection: keep-alive\r\n" + KEY + length
-            + b"\r\n" + STREAM
+            b"POST /v1/responses HTTP/1.0\r\nConnection: keep-alive\r\n"
+            + KEY
+            + length
+            + b"\r\n"
+            + STREAM
         )
         answer = await client.answer()
         assert "transfer-encoding" not in answer.headers
@@ -176,7 +194,9 @@ async def test_http_1_0_is_never_told_to_go_on(rig: Rig) -> None:
     """RFC 9110 section 10.1.1: the expectation of an HTTP/1.0 request must be ignored."""
     gateway, _ = await rig.serving(answers(answer_body()))
     async with await gateway.connect() as client:
-        client.send(b"POST /v1/responses HTTP/1.0\r\nExpect: 100-continue\r\n" + KEY + LENGTH + b"\r\n")
+        client.send(
+            b"POST /v1/responses HTTP/1.0\r\nExpect: 100-continue\r\n" + KEY + LENGTH + b"\r\n"
+        )
         await asyncio.sleep(0.02)
         client.send(GOOD)
         answer = await client.answer()
@@ -186,7 +206,9 @@ async def test_http_1_0_is_never_told_to_go_on(rig: Rig) -> None:
 async def test_who_is_refused_is_not_told_to_go_on(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
     async with await gateway.connect() as client:
-        client.send(b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + LENGTH + b"\r\n")
+        client.send(
+            b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + LENGTH + b"\r\n"
+        )
         answer = await client.answer()
         assert (answer.status, answer.interim) == (401, ())
         assert answer.headers["connection"] == "close"
@@ -267,7 +289,9 @@ async def test_the_absolute_form_is_a_path_too(rig: Rig) -> None:
 async def test_connect_is_refused(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
     async with await gateway.connect() as client:
-        client.send(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n\x16\x03\x01")
+        client.send(
+            b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n\x16\x03\x01"
+        )
         answer = await client.answer()
         assert 400 <= answer.status < 500
         assert answer.error
@@ -283,7 +307,7 @@ async def test_a_path_that_is_not_utf8(rig: Rig) -> None:
 
 async def test_a_client_that_closes_its_side_has_left(rig: Rig) -> None:
     """A close and a half close look alike; waiting for the difference would cost an upstream call."""
-    gateway, upstream = await rig.serving(lambda call: call.gone.wait())
+    gateway, upstream = await rig.serving(hangs())
     async with await gateway.connect() as client:
         client.post(GOOD, AUTHORIZED)
         call = await upstream.called()

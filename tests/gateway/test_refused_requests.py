@@ -12,11 +12,9 @@ from responses_wire import answer_body
 from running_gateway import (
     AUTHORIZED,
     CLIENT_KEY,
-    config_of,
     echo_entry,
     key_entry,
     openai_entry,
-    running_gateway,
 )
 from scripted_upstream import answers
 from sluicegate.server.exchange import ExchangeLimits
@@ -82,7 +80,11 @@ BODIES: dict[str, tuple[bytes, str | None, str | None]] = {
         "temperature",
     ),
     "tools an object": (b'{"model":"gpt-test","tools":{}}', "invalid_type", "tools"),
-    "metadata of numbers": (b'{"model":"gpt-test","metadata":{"a":1}}', "invalid_type", "metadata.a"),
+    "metadata of numbers": (
+        b'{"model":"gpt-test","metadata":{"a":1}}',
+        "invalid_type",
+        "metadata.a",
+    ),
     "model twice": (
         b'{"model":"gpt-test","input":"x","model":"gpt-real"}',
         "duplicate_parameter",
@@ -100,7 +102,11 @@ BODIES: dict[str, tuple[bytes, str | None, str | None]] = {
     ),
     "unknown model": (b'{"model":"gpt-nobody"}', "model_not_found", "model"),
     "empty model": (b'{"model":""}', "model_not_found", "model"),
-    "model with control characters": (b'{"model":"a\\u0000\\r\\nb: c"}', "model_not_found", "model"),
+    "model with control characters": (
+        b'{"model":"a\\u0000\\r\\nb: c"}',
+        "model_not_found",
+        "model",
+    ),
     "model of another namespace": (b'{"model":"gpt-test@other"}', "model_not_found", "model"),
     "model with many @": (b'{"model":"' + b"@" * 1000 + b'"}', "model_not_found", "model"),
 }
@@ -221,7 +227,9 @@ async def test_a_model_without_any_usable_deployment(rig: Rig) -> None:
 # Paths, methods, sizes, types.
 
 
-@pytest.mark.parametrize("path", ["/responses", "/v1/responses", "/v1/models", "/v1/models/gpt-test"])
+@pytest.mark.parametrize(
+    "path", ["/responses", "/v1/responses", "/v1/models", "/v1/models/gpt-test"]
+)
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "GET", "POST"])
 async def test_a_wrong_method(rig: Rig, path: str, method: str) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
@@ -234,9 +242,16 @@ async def test_a_wrong_method(rig: Rig, path: str, method: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v1/", "/v2/responses", "/v1/responses/", "/v1/v1/responses", "//v1/responses"]
-    + ["/v1/Responses", "/v1responses", "/v1/chat/completions", "/metrics", "/config", "/v1/../config"]
-    + ["/%2e%2e/config", "/v1/responses%00", "/%ff", "/v1/responses;x=1", "/" + "a" * 5000],
+    ["/", "/v1", "/v1/", "/v2/responses", "/v1/responses/", "/v1/v1/responses", "//v1/responses",
+     
+        "/v1/Responses",
+        "/v1responses",
+        "/v1/chat/completions",
+        "/metrics",
+        "/config",
+        "/v1/../config",
+    ,
+     "/%2e%2e/config", "/v1/responses%00", "/%ff", "/v1/responses;x=1", "/" + "a" * 5000],
 )
 async def test_an_unknown_path(rig: Rig, path: str) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
@@ -254,8 +269,8 @@ async def test_a_query_changes_nothing(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "type_",
-    ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
-    + ["application/jsonp", "json", "application", "\x80\xff", "application/json, text/plain"],
+    ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded",
+     "application/jsonp", "json", "application", "\x80\xff", "application/json, text/plain"],
 )
 async def test_a_wrong_content_type(rig: Rig, type_: str) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))

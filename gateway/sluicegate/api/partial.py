@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import msgspec
 
@@ -28,6 +28,7 @@ _ITEM_TEXT = {
     "response.function_call_arguments.delta": "arguments",
     "response.custom_tool_call_input.delta": "input",
 }
+_MOST_EVENTS = 1 << 53  # of one stream; a greater number is none that a client could count on
 _SUMMARY_TEXT = "response.reasoning_summary_text.delta"
 _RATE_CODES = frozenset({"rate_limit_exceeded", "insufficient_quota"})
 _CLIENT_CODES = frozenset({"invalid_prompt", "context_length_exceeded"})
@@ -45,7 +46,10 @@ def failed_events(frames: Iterable[bytes], error: ApiError, *, errored: bool) ->
     sequence = -1
     for frame in frames:
         event = _decode(frame)
-        sequence = max(sequence, event.get("sequence_number", sequence + 1))
+        if not event:
+            continue
+        number = event.get("sequence_number")
+        sequence = max(sequence, number if _is_number(number) else sequence + 1)
         if isinstance(event.get("response"), dict):
             response = event["response"]
         else:
@@ -105,6 +109,10 @@ def error_payload(error: ApiError, sequence_number: int) -> _Object:
     """
     fields = msgspec.to_builtins(error.error)
     return {**fields, "type": "error", "sequence_number": sequence_number, "error": fields}
+
+
+def _is_number(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < _MOST_EVENTS
 
 
 def _event(type_: str, payload: _Object) -> Event:

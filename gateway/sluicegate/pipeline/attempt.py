@@ -292,9 +292,13 @@ async def _until_output(
                 return events
             if events:
                 relay.hold(events)
+                if relay.begun:
+                    await relay.drain()
     except BaseException:
+        relay.drop()
         source.abort()
         raise
+    relay.drop()
     raise broken(f"deployment {target.label} ended its stream before any output")
 
 
@@ -303,7 +307,7 @@ def _has_output(target: Target[Connector], events: list[Event], relay: Relay) ->
     for event in events:
         if event.type in _EARLY_FAILURES and not relay.begun:
             raise _failed_early(target, event)
-        if event.type not in PRELUDE_EVENTS:
+        if event.type and event.type not in PRELUDE_EVENTS:
             return True
     return False
 

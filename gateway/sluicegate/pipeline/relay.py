@@ -13,6 +13,7 @@ from sluicegate.providers.contract import Translator
 # overload after `response.created` can still be replaced; then the client hears that something is
 # under way.
 _HOLD = 2.0
+_HOLD_BYTES = 256 * 1024  # nor more than this: a prelude is two small events
 _NOTHING: list[Event] = []
 _DONE = b"data: [DONE]\n\n"
 
@@ -27,6 +28,7 @@ class Relay:
         "_exchange",
         "_head",
         "_held",
+        "_held_bytes",
         "_timer",
         "_translator",
         "begun",
@@ -37,24 +39,32 @@ class Relay:
         self._exchange = exchange
         self._head = head  # asked when the stream begins, so that it names the attempts until then
         self._held: list[bytes] = []
+        self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._translator: Translator | None = None
         self.begun = False
         self.terminal: bytes | None = None  # the frame of the terminal event, once written
 
     def attach(self, translator: Translator) -> None:
-        """A new attempt: what an earlier one had held back is dropped."""
+        """A new attempt."""
         self._translator = translator
+
+    def drop(self) -> None:
+        """The attempt has failed: what was held back of it is never seen."""
         self._held.clear()
+        self._held_bytes = 0
         self._stop_timer()
 
     def hold(self, events: list[Event]) -> None:
-        """Keep events that carry no output, for two seconds at most."""
+        """Keep events that carry no output, for two seconds at most. `drain` must follow."""
         if self.begun:
             self.write(events)
             return
         self._held += [event.frame for event in events]
-        if self._timer is None:
+        self._held_bytes += sum(len(event.frame) for event in events)
+        if self._held_bytes > _HOLD_BYTES:
+            self.write(_NOTHING)
+        elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_HOLD, self.write, _NOTHING)
 
     def write(self, events: list[Event]) -> None:

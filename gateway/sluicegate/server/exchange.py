@@ -226,7 +226,9 @@ class HttpExchange:
             transport.abort()
 
     def _head(self, status: int, headers: Iterable[Header]) -> list[bytes]:
-        lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, _REASONS[status], _clock.date())]
+        # An upstream's own status may be none that HTTP has registered, as Cloudflare's 520.
+        reason = _REASONS.get(status, b"Unregistered")
+        lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, reason, _clock.date())]
         lines += [b"%b: %b\r\n" % header for header in headers]
         if not self._keep_alive:
             lines.append(b"connection: close\r\n")

@@ -35,12 +35,10 @@ _decoder = msgspec.json.Decoder(_Envelope)
 _STATUS = {401: _BAD_GATEWAY, 403: _BAD_GATEWAY, 407: _BAD_GATEWAY, 408: 504, 424: 502, 529: 503}
 
 
-def upstream_error(
-    label: str, status: int, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...]
-) -> ApiError:
+def upstream_error(label: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     """The client's error for an upstream answer that is not 2xx.
 
-    `label` names the deployment. Text of the upstream that repeats one of `secrets` is not shown.
+    `label` names the deployment. `body` is shown in parts, so it must not hold a credential.
     """
     retry_after = _seconds(headers)
     if status in (401, 403):
@@ -53,8 +51,6 @@ def upstream_error(
         )
     error = _decode(body)
     message = error.message[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}."
-    if any(secret in message for secret in secrets):
-        message = f"Deployment {label} answered HTTP {status}."
     client_status = _STATUS.get(status, status if status >= 400 else _BAD_GATEWAY)
     return ApiError(
         client_status,

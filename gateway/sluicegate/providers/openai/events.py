@@ -16,6 +16,14 @@ from sluicegate.providers.openai.errors import upstream_error
 # bytes the partial output is given up rather than the memory.
 _KEPT_BYTES = 4 * 1024 * 1024
 _EVENT_FIELD = b"event: "
+_DONE = b"[DONE]"
+_FAILURES = frozenset({"response.failed", "error"})
+_ENDS = TERMINAL_EVENTS | _FAILURES
+_REDACTED = b"[redacted]"
+
+
+class _NotAnEvent(Exception):
+    """Bytes that no client could read as an event."""
 
 
 class _Typed(msgspec.Struct):
@@ -53,23 +61,24 @@ class PassthroughTranslator:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Whole frames of this chunk, unchanged; nothing after the terminal one (as a `[DONE]`)."""
+        if self._ended:
+            return []
         events: list[Event] = []
         try:
-            frames = self._splitter.feed(chunk)
-        except sse.FramingError as error:
-            raise UpstreamStreamError(str(error)) from error
-        for frame in frames:
-            if self._ended:
-                break
-            type_ = _type_of(frame)
-            if type_ is None:  # a comment or an empty frame carries nothing
-                continue
-            if type_ in TERMINAL_EVENTS:
-                self._ended = True
-            elif type_ == "error":
-                self._errored = True
-            self._keep(frame)
-            events.append(Event(type_, frame))
+            for frame in self._splitter.feed(chunk):
+                type_ = _type_of(frame)
+                if type_ in _FAILURES:
+                    events.append(Event(type_, self._without_secrets(frame)))
+                elif type_ is not None:
+                    events.append(Event(type_, frame))
+                if type_ in TERMINAL_EVENTS:
+                    break
+        except (sse.FramingError, _NotAnEvent) as error:
+            # What came before it in this chunk is not returned, and so must not be kept either.
+            raise UpstreamStreamError(
+                f"deployment {self._label} broke the stream: {error}"
+            ) from error
+        self._keep(events)
         return events
 
     def close(self) -> list[Event]:
@@ -97,40 +106,62 @@ class PassthroughTranslator:
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         """The client's error; see errors.py."""
-        secrets = tuple(
-            value.removeprefix(b"Bearer ").decode("latin-1")
+        for secret in self._secrets():
+            body = body.replace(secret, _REDACTED)
+        return upstream_error(self._label, status, headers, body)
+
+    def _secrets(self) -> list[bytes]:
+        """What an upstream might repeat of the request and nobody else may see."""
+        return [
+            value.removeprefix(b"Bearer ")
             for name, value in self._call.headers
             if name in (b"authorization", b"api-key")
-        )
-        return upstream_error(self._label, status, headers, body, secrets)
+        ]
 
-    def _keep(self, frame: bytes) -> None:
-        if self._kept_bytes < _KEPT_BYTES:
-            self._kept.append(frame)
-            self._kept_bytes += len(frame)
-        else:  # the first frames hold the response's own fields, the last its sequence number
-            self._kept[-1] = frame
+    def _without_secrets(self, frame: bytes) -> bytes:
+        for secret in self._secrets():
+            frame = frame.replace(secret, _REDACTED)
+        return frame
+
+    def _keep(self, events: list[Event]) -> None:
+        for type_, frame in events:
+            if not type_:
+                continue
+            if type_ in TERMINAL_EVENTS:
+                self._ended = True
+            elif type_ == "error":
+                self._errored = True
+            if self._kept_bytes < _KEPT_BYTES:
+                self._kept.append(frame)
+                self._kept_bytes += len(frame)
+            else:  # the first frames hold the response's own fields, the last its sequence number
+                self._kept[-1] = frame
 
 
 def _type_of(frame: bytes) -> str | None:
-    """The event's type.
+    """The event's type: from the `event:` field where the frame begins with it, else from its data.
 
-    From the `event:` field where the frame begins with it, else from its data.
+    Empty for a comment, None for what is not passed on. What ends a stream is looked into whatever
+    its name, because a client that can't read it would wait for the end. Raises _NotAnEvent.
     """
     if frame.startswith(_EVENT_FIELD):
         end = frame.find(b"\n")
         name = frame[len(_EVENT_FIELD) : end].rstrip(b"\r")
-        if name in _KNOWN:
-            return _KNOWN[name]
-    parsed = sse.parse_frame(frame)
-    if not parsed.data or parsed.data == b"[DONE]":
+        known = _KNOWN.get(name)
+        if known is not None:
+            return known
+    event, data = sse.parse_frame(frame)
+    if not data:
+        return "" if frame.strip() else None
+    if data == _DONE:
         return None
-    if parsed.event:
-        return parsed.event
+    if event and event not in _ENDS:
+        return event
     try:
-        return _typed.decode(parsed.data).type or "message"
+        said = _typed.decode(data).type
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UpstreamStreamError("an event of the upstream is not JSON") from error
+        raise _NotAnEvent("an event is not JSON") from error
+    return event or said or "message"
 
 
 _KNOWN = {
@@ -150,9 +181,5 @@ _KNOWN = {
         "response.reasoning_summary_text.done",
         "response.reasoning_summary_part.added",
         "response.reasoning_summary_part.done",
-        "response.completed",
-        "response.incomplete",
-        "response.failed",
-        "error",
     )
 }
