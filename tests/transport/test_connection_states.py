@@ -2,8 +2,14 @@
 
 import asyncio
 
-from sluicegate.transport import AttemptTimeouts
-from sluicegate.transport.connection import HIGH_WATER_BYTES, Connection, UpstreamAnswer
+from sluicegate.transport import AttemptTimeouts, Origin, TransportSettings
+from sluicegate.transport.client import Lane
+from sluicegate.transport.connection import (
+    HIGH_WATER_BYTES,
+    SLICE_BYTES,
+    Connection,
+    UpstreamAnswer,
+)
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
@@ -47,13 +53,13 @@ class Pool:
         self.closed.append(connection)
 
 
-def begin() -> tuple[Connection, Socket, Pool, UpstreamAnswer]:
+def begin(body: bytes = b"body") -> tuple[Connection, Socket, Pool, UpstreamAnswer]:
     socket, pool = Socket(), Pool()
     connection = Connection("a.example:80", 30, pool)
     connection.connection_made(socket)
-    due = connection.loop.time() + 60
-    answer = connection.exchange(b"head", b"body", AttemptTimeouts(), due, head_only=False)
-    assert socket.written == b"headbody"
+    due = connection.loop.time() + 600
+    answer = connection.exchange(b"head", body, AttemptTimeouts(), due, head_only=False)
+    assert socket.written == b"head" + body[:SLICE_BYTES]
     return connection, socket, pool, answer
 
 
@@ -87,3 +93,49 @@ async def test_data_after_the_end_of_everything() -> None:
     assert socket.calls == ["abort"]
     assert (pool.idle, pool.closed) == ([], [connection])
     assert answer.status == 0
+
+
+LONG = bytes(3 * SLICE_BYTES)
+
+
+async def test_a_long_body_goes_out_slice_by_slice() -> None:
+    connection, socket, pool, answer = begin(LONG)
+    connection.pause_writing()
+    await asyncio.sleep(0)
+    assert len(socket.written) == 4 + SLICE_BYTES
+    due = answer.due
+    await asyncio.sleep(0.02)
+    connection.resume_writing()
+    assert len(socket.written) == 4 + SLICE_BYTES, "asyncio can't bear a write that fails in here"
+    await asyncio.sleep(0)
+    assert len(socket.written) == 4 + 2 * SLICE_BYTES, "input is looked at between two slices"
+    assert answer.due > due, "progress gives the upstream new time for its answer"
+    await asyncio.sleep(0)
+    assert socket.written == b"head" + LONG
+    connection.data_received(HEAD % 0)
+    assert pool.idle == [connection]
+    connection.abort()
+
+
+async def test_no_more_is_sent_after_a_refusal() -> None:
+    connection, socket, pool, answer = begin(LONG)
+    connection.pause_writing()
+    connection.data_received(b"HTTP/1.1 413 No\r\nContent-Length: 4\r\n\r\nno")
+    connection.resume_writing()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(socket.written) == 4 + SLICE_BYTES
+    connection.data_received(b"pe")
+    assert await answer.read_all(4) == b"nope"
+    assert (pool.idle, pool.closed) == ([], [connection])
+
+
+async def test_a_dying_connection_is_not_taken_from_the_pool() -> None:
+    connection, socket, _, answer = begin()
+    connection.data_received(HEAD % 0)
+    assert await answer.read_all(0) == b""
+    lane = Lane(Origin("http", "a.example", 80), TransportSettings())
+    lane.keep(connection)
+    socket.closing = True  # `connection_lost` is still to come
+    assert lane.take() is None
+    connection.abort()

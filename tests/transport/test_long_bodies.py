@@ -201,6 +201,23 @@ async def test_a_slow_consumer_is_not_taken_for_a_silent_upstream(
     assert total == 20_000_000
 
 
+async def test_silence_after_a_pause_is_noticed(transport: Transport, serve: Serve) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(await read_head(reader))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 400_000)
+        await reader.read()
+
+    timeouts = AttemptTimeouts(connect=5, first_byte=5, idle=0.2, total=15)
+    answer = await transport.send(post(await serve(script)), timeouts)
+    await asyncio.sleep(0.5)
+    received = 0
+    while received < 400_000:
+        received += len(await answer.read_chunk())
+    with pytest.raises(TimedOut) as caught:
+        await asyncio.wait_for(answer.read_chunk(), 5)
+    assert caught.value.phase == "idle"
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_read_all_takes_a_large_body(
     transport: Transport, serve: Serve, chunked: bool

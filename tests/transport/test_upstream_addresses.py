@@ -1,6 +1,8 @@
 """Which addresses are no upstream, in whatever way they are written or resolved."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -12,6 +14,7 @@ from sluicegate.transport import (
     AddressPolicy,
     AddressRefused,
     AttemptTimeouts,
+    ConnectFailed,
     Origin,
     Transport,
     TransportSettings,
@@ -229,6 +232,64 @@ async def test_a_host_suffix_allows_what_it_resolves_to(serve: Serve) -> None:
 async def test_metadata_is_refused_on_every_machine(host: str) -> None:
     with pytest.raises(AddressRefused):
         await fetch(OWN_MACHINE, Origin("http", host, 80))
+
+
+Address = IPv4Address | IPv6Address
+
+
+@pytest.mark.parametrize(
+    "resolved",
+    [
+        ["127.0.0.1"],
+        ["127.0.0.2", "127.0.0.1"],
+        ["169.254.169.254", "127.0.0.1", "fd00:ec2::254"],
+        ["::1", "127.0.0.1"],
+    ],
+)
+async def test_only_the_judged_addresses_are_connected_to(
+    serve: Serve, resolved: list[str]
+) -> None:
+    """The name exists in this look-up only, so nothing can have resolved it again."""
+
+    async def look_up(_: str) -> list[Address]:
+        return [ip_address(text) for text in resolved]
+
+    origin = Origin("http", "pinned.invalid", (await serve(answering)).port)
+    transport = Transport(settings=TransportSettings(), look_up=look_up)
+    answer = await transport.send(UpstreamRequest(origin, "GET", "/"), TIMEOUTS)
+    assert await answer.read_all(9) == b"ok"
+    await transport.close()
+
+
+async def test_a_silent_address_leaves_time_for_the_next(serve: Serve) -> None:
+    async def look_up(_: str) -> list[Address]:
+        return [ip_address("127.0.0.3"), ip_address("127.0.0.1")]
+
+    origin = Origin("http", "pinned.invalid", (await serve(answering)).port)
+    with contextlib.ExitStack() as stack:
+        silent = stack.enter_context(socket.socket())
+        silent.bind(("127.0.0.3", origin.port))
+        silent.listen(0)
+        for _ in range(4):  # a full backlog leaves further connections unanswered
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.3", origin.port))
+        transport = Transport(settings=TransportSettings(), look_up=look_up)
+        timeouts = AttemptTimeouts(connect=1.0)
+        answer = await transport.send(UpstreamRequest(origin, "GET", "/"), timeouts)
+        assert await answer.read_all(9) == b"ok"
+        await transport.close()
+
+
+async def test_a_name_without_addresses() -> None:
+    async def look_up(_: str) -> list[Address]:
+        return []
+
+    transport = Transport(settings=TransportSettings(), look_up=look_up)
+    request = UpstreamRequest(Origin("http", "empty.invalid", 80), "GET", "/")
+    with pytest.raises(ConnectFailed, match="no address"):
+        await transport.send(request, TIMEOUTS)
+    await transport.close()
 
 
 # The resolver.

@@ -7,7 +7,7 @@ repeats it. An idle connection that was closed before the write is replaced sile
 import asyncio
 
 from .connection import Connection, UpstreamAnswer
-from .dial import Dialler
+from .dial import Dialler, LookUp, system_look_up
 from .errors import ConnectFailed, TimedOut
 from .messages import AttemptTimeouts, Headers, Origin, UpstreamRequest, request_head
 from .settings import TransportSettings
@@ -59,10 +59,10 @@ class Lane:
 class Transport:
     """Keep-alive connections to all upstreams; one per gateway process, bound to its loop."""
 
-    def __init__(self, *, settings: TransportSettings) -> None:
-        """Load the CAs; raises OSError for an unreadable `ca_file`."""
+    def __init__(self, *, settings: TransportSettings, look_up: LookUp = system_look_up) -> None:
+        """Load the CAs; raises OSError for an unreadable `ca_file`. `look_up` resolves names."""
         self._settings = settings
-        self._dialler = Dialler(settings)
+        self._dialler = Dialler(settings, look_up)
         # Origins come from the configuration, so their number stays small.
         self._lanes: dict[Origin, Lane] = {}
         self._closed = False

@@ -433,7 +433,9 @@ class Connection(asyncio.Protocol):
     def _push(self) -> None:
         """Write one slice of a long body; the next follows after the loop has looked for input."""
         transport, unsent, answer = self._transport, self._unsent, self._answer
-        if not unsent or transport is None or answer is None or transport.is_closing():
+        if not unsent or not self._writable or answer is None:
+            return
+        if transport is None or transport.is_closing():
             return
         transport.write(unsent[:SLICE_BYTES])
         self._unsent = unsent[SLICE_BYTES:] or None

@@ -83,11 +83,11 @@ async def system_look_up(host: str) -> list[Address]:
 class Dialler:
     """Opens connections for one `Transport`; the caller sets the time limit around `dial`."""
 
-    def __init__(self, settings: TransportSettings) -> None:
+    def __init__(self, settings: TransportSettings, look_up: LookUp) -> None:
         """Load the CAs; raises OSError for an unreadable file."""
         self._settings = settings
         self._tls = tls_context(settings.ca_file)
-        self._resolver = Resolver(settings.dns_seconds, system_look_up)
+        self._resolver = Resolver(settings.dns_seconds, look_up)
 
     async def dial(self, origin: Origin, connection: Connection, due: float) -> None:
         """Make `connection` ready for a request.
