@@ -18,6 +18,8 @@ STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
 KEY = b"Authorization: Bearer " + CLIENT_KEY.encode() + b"\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(GOOD)
 
+POST = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n"
+
 BROKEN = {
     "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x80" * 50 + b"\r\n\r\n",
     "words": b"hello there\r\n\r\n",
@@ -31,22 +33,14 @@ BROKEN = {
     "a line too long": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "a header too long": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
     "too many headers": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
-    "two lengths": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + LENGTH + b"Content-Length: 1\r\n"
-    b"\r\n" + GOOD,
-    "the same length twice": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n"
-    + LENGTH * 2
-    + b"\r\n"
-    + GOOD,
-    "length and chunks": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n"
-    + LENGTH
-    + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a negative length": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-    "a length with a sign": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\nx",
-    "a length without end": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Length: "
-    + b"9" * 40
-    + b"\r\n\r\n",
-    "an unknown coding": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: cow\r\n\r\n",
-    "two content types": b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+    "two lengths": POST + b"" + LENGTH + b"Content-Length: 1\r\n\r\n" + GOOD,
+    "the same length twice": POST + b"" + LENGTH * 2 + b"\r\n" + GOOD,
+    "length and chunks": POST + b"" + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a negative length": POST + b"Content-Length: -1\r\n\r\n",
+    "a length with a sign": POST + b"Content-Length: +1\r\n\r\nx",
+    "a length without end": POST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n",
+    "an unknown coding": POST + b"Transfer-Encoding: cow\r\n\r\n",
+    "two content types": POST + b"Content-Type: application/json"
     b"\r\nContent-Type: text/plain\r\n\r\n",
     "two hosts": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
 }
@@ -71,9 +65,7 @@ async def test_what_is_not_http_gets_one_envelope_and_the_end(
 
 async def test_broken_chunks_of_a_body(rig: Rig) -> None:
     gateway, upstream = await rig.serving(answers(answer_body()))
-    head = (
-        b"POST /v1/responses HTTP/1.1\r\nHost: x\r\n" + KEY + b"Transfer-Encoding: chunked\r\n\r\n"
-    )
+    head = POST + b"" + KEY + b"Transfer-Encoding: chunked\r\n\r\n"
     for broken in (
         b"zz\r\nab\r\n",
         b"2\r\nabcd\r\n",
@@ -178,7 +170,7 @@ async def test_http_1_0_gets_a_stream_without_chunks(rig: Rig) -> None:
 async def test_a_client_that_waits_for_100_is_told_to_go_on(rig: Rig) -> None:
     gateway, upstream = await rig.serving(answers(answer_body()))
     async with await gateway.connect() as client:
-        head = b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n" + KEY + LENGTH
+        head = POST + b"Expect: 100-Continue\r\n" + KEY + LENGTH
         client.send(head + b"\r\n")
         assert (await client.head())[0] == 100
         client.send(GOOD)
@@ -206,9 +198,7 @@ async def test_http_1_0_is_never_told_to_go_on(rig: Rig) -> None:
 async def test_who_is_refused_is_not_told_to_go_on(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
     async with await gateway.connect() as client:
-        client.send(
-            b"POST /v1/responses HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n" + LENGTH + b"\r\n"
-        )
+        client.send(POST + b"Expect: 100-continue\r\n" + LENGTH + b"\r\n")
         answer = await client.answer()
         assert (answer.status, answer.interim) == (401, ())
         assert answer.headers["connection"] == "close"
@@ -306,7 +296,7 @@ async def test_a_path_that_is_not_utf8(rig: Rig) -> None:
 
 
 async def test_a_client_that_closes_its_side_has_left(rig: Rig) -> None:
-    """A close and a half close look alike; waiting for the difference would cost an upstream call."""
+    """A close and a half close look alike; to wait for the difference would cost upstream calls."""
     gateway, upstream = await rig.serving(hangs())
     async with await gateway.connect() as client:
         client.post(GOOD, AUTHORIZED)

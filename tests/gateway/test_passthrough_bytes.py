@@ -20,8 +20,12 @@ DONE = b"data: [DONE]\n\n"
 BODIES = {
     "plain": b'{"model":"gpt-test","input":"hi"}',
     "odd white space": b'\r\n {\t"input" :\n"hi" ,\r "model"\t:  "gpt-test"  } \n',
-    "unicode escapes": b'{"\\u006dodel":"gpt\\u002dtest","input":"\\ud83d\\ude00 \\u00e9 \xc3\xa9"}',
-    "model deeper down": b'{"metadata":{"model":"gpt-test"},"model":"gpt-test","input":"\\"model\\""}',
+    "unicode escapes": (
+        b'{"\\u006dodel":"gpt\\u002dtest","input":"\\ud83d\\ude00 \\u00e9 \xc3\xa9"}'
+    ),
+    "model deeper down": (
+        b'{"metadata":{"model":"gpt-test"},"model":"gpt-test","input":"\\"model\\""}'
+    ),
     "unknown members": (
         b'{"future":{"a":[1.0,1e2,-0,12345678901234567890123]},"input":[{"type":"new","x":null}],'
         b'"model":"gpt-test","client_metadata":{"k":"v"}}'

@@ -242,16 +242,26 @@ async def test_a_wrong_method(rig: Rig, path: str, method: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/v1", "/v1/", "/v2/responses", "/v1/responses/", "/v1/v1/responses", "//v1/responses",
-     
+    [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v2/responses",
+        "/v1/responses/",
+        "/v1/v1/responses",
+        "//v1/responses",
         "/v1/Responses",
         "/v1responses",
         "/v1/chat/completions",
         "/metrics",
         "/config",
         "/v1/../config",
-    ,
-     "/%2e%2e/config", "/v1/responses%00", "/%ff", "/v1/responses;x=1", "/" + "a" * 5000],
+        "/%2e%2e/config",
+        "/v1/responses%00",
+        "/%ff",
+        "/v1/responses;x=1",
+        "/" + "a" * 5000,
+    ],
 )
 async def test_an_unknown_path(rig: Rig, path: str) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
@@ -269,8 +279,16 @@ async def test_a_query_changes_nothing(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "type_",
-    ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded",
-     "application/jsonp", "json", "application", "\x80\xff", "application/json, text/plain"],
+    [
+        "text/plain",
+        "multipart/form-data; boundary=x",
+        "application/x-www-form-urlencoded",
+        "application/jsonp",
+        "json",
+        "application",
+        "\x80\xff",
+        "application/json, text/plain",
+    ],
 )
 async def test_a_wrong_content_type(rig: Rig, type_: str) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
