@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from manifest_objects import NOW, api_key, deployment, hash_of, inputs, secret
 
+from manifest_objects import NOW, api_key, deployment, hash_of, inputs, secret
 from sluicegate.compile import Compilation, Settings, compile_all
 from sluicegate.config import Config, canonical, entry_revision
 from sluicegate.resources import Inputs, Resource, ResourceRef, Secret, SecretRef
@@ -24,7 +24,7 @@ names = st.sampled_from(NAMES)
 fallback_names = st.sampled_from(["m", "n", "m/1", "m/2", "q", "n@b", "m@a"])
 
 
-def maybe(values: dict[str, Any]) -> Any:
+def maybe(values: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
     """Each entry of a mapping, or not."""
     return st.fixed_dictionaries({}, optional=values)
 
@@ -84,8 +84,14 @@ key_sources = st.one_of(
 expiries = st.sampled_from(
     ["2027-01-15T08:00:10Z", "2027-01-20T00:00:00Z", "2030-01-01T00:00:00Z", "tomorrow"]
 )
+
+
+def client_spec(source: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    return {"client": {**source, **rest}}
+
+
 client_specs = st.builds(
-    lambda source, rest: {"client": {**source, **rest}},
+    client_spec,
     key_sources,
     maybe({"revoked": st.sampled_from([True, False, 1]), "expiresAt": expiries}),
 )
@@ -241,7 +247,7 @@ class Changes(RuleBasedStateMachine):
             entry_id: entry_revision(entry) for entry_id, entry in config.entries.items()
         }
         assert all(entry_id == entry.id for entry_id, entry in config.entries.items())
-        before = self.before.config.entries if self.before is not None else {}
+        before = (self.before.config if self.before is not None else Config({}, {})).entries
         differing = {
             entry_id
             for entry_id in before.keys() | config.entries.keys()

@@ -1,4 +1,4 @@
-"""ApiKeys: digests, duplicates, rotation, time; credentials: what fits what; what a tenant can reach."""
+"""ApiKeys: digests, duplicates, rotation, time. Credentials: what fits, what a tenant can reach."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from manifest_objects import (
     NOW,
     api_key,
@@ -20,7 +21,6 @@ from manifest_objects import (
     openai,
     secret,
 )
-
 from sluicegate.compile import Compilation, Settings
 from sluicegate.config import (
     AmbientCredential,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from manifest_objects import (
     NOW,
     api_key,
@@ -22,7 +23,6 @@ from manifest_objects import (
     resource,
     secret,
 )
-
 from sluicegate.compile import Compilation
 from sluicegate.config import ClientKey, CredentialEntry, SecretCredential, UnresolvedCredential
 from sluicegate.resources import Resource, Secret

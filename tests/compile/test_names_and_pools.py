@@ -10,7 +10,6 @@ from manifest_objects import (
     entry,
     pool_entry,
 )
-
 from sluicegate.compile import Compilation, Settings
 from sluicegate.resources import Resource
 

@@ -54,7 +54,8 @@ def expectations() -> list[tuple[str, int, int, str]]:
         document = parse_document(piece.text)
         words = re.search(r"# expect: (.+)", piece.text)
         assert isinstance(document, dict)
-        assert isinstance(metadata := document["metadata"], dict)
+        metadata = document["metadata"]
+        assert isinstance(metadata, dict)
         assert words is not None
         last = piece.line + piece.text.count("\n") + 1
         found.append((str(metadata["name"]), piece.line + 1, last, words.group(1)))

@@ -73,7 +73,7 @@ def test_what_is_taken(url: str, host: str) -> None:
         ("https://x.example/a/../b", "must not have"),
         ("https://x.example/./b", "must not have"),
         ("https://x..example/", "empty label"),
-        ("https://ⅹ.example/", "must be http"),
+        ("https://\u2179.example/", "must be http"),
         ("https://x.example\n/", "must be http"),
         ("https://x.example/v1\n", "must be http"),
         ("https://x.example:0/", "port"),
@@ -103,7 +103,7 @@ def test_no_spelling_of_a_link_local_address_is_taken(number: int, form: int, up
         ".".join(hex(octet) for octet in octets),
         f"{octets[0]}.{octets[1]}.{int.from_bytes(octets[2:])}",
     ][form]
-    with pytest.raises(AddressError, match="link-local|four decimal numbers"):
+    with pytest.raises(AddressError, match=r"link-local|four decimal numbers"):
         check_base_url(f"http://{host.upper().replace('0X', '0x') if upper else host}/v1")
 
 
@@ -118,8 +118,7 @@ def test_no_ipv6_address_that_carries_one_is_taken(number: int, base: str, long:
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     for url in (text, "http://" + text, "https://[" + text + "]/"):
         try:
-            parts = check_base_url(url)
-        except AddressError as error:
-            assert "must" in str(error)
-        else:
-            assert parts.host.isascii()
+            host = check_base_url(url).host
+        except AddressError:
+            continue
+        assert host.isascii()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from sluicegate.resources.yaml_documents import FieldPath
 
+_MAX_NAME = 128
 Severity = Literal["error", "warning"]
 
 
@@ -46,5 +47,12 @@ def field_name(path: FieldPath) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            text += f".{shown(part)}" if text else shown(part)
     return text
+
+
+def shown(name: str) -> str:
+    """A field's name as it may stand in a log: short, and escaped where it is not printable."""
+    if not name.isprintable():
+        name = ascii(name)
+    return name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"

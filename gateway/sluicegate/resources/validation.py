@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sluicegate.resources.api_key import ApiKey
+from sluicegate.resources.diagnostics import shown
 from sluicegate.resources.model_deployment import ModelDeployment
 from sluicegate.resources.objects import Resource
 from sluicegate.resources.yaml_documents import FieldPath
@@ -85,6 +86,7 @@ def _flaw(model: type[BaseModel], details: ErrorDetails) -> Flaw:
     if isinstance(at, tuple):
         path += cast("FieldPath", at)
     name = next((part for part in reversed(path) if isinstance(part, str)), "the manifest")
+    name = shown(name)
     return Flaw(path, _message(model, details, context, path, name))
 
 
