@@ -139,3 +139,52 @@ async def test_a_dying_connection_is_not_taken_from_the_pool() -> None:
     socket.closing = True  # `connection_lost` is still to come
     assert lane.take() is None
     connection.abort()
+
+
+async def test_data_after_a_pause_starts_no_idle_time() -> None:
+    connection, socket, _, answer = begin()
+    connection.data_received(HEAD % 10**9 + b"x" * (HIGH_WATER_BYTES + 1))
+    paused = answer.due
+    connection.data_received(b"x")
+    assert answer.due == paused
+    await answer.read_chunk()
+    assert answer.due < paused
+    assert socket.calls == ["pause", "resume"]
+    connection.abort()
+
+
+# Reading on after the last event of a stream.
+
+
+async def test_a_discarded_rest_frees_the_connection() -> None:
+    connection, socket, pool, answer = begin()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nlast\r\n")
+    assert await answer.read_chunk() == b"last"
+    answer.discard()
+    assert answer.due <= connection.loop.time() + 1.01, "only for a moment"
+    connection.data_received(b"3\r\n: x\r\n0\r\n")
+    assert pool.idle == []
+    connection.data_received(b"\r\n")
+    assert pool.idle == [connection]
+    answer.discard()
+    answer.abort()
+    assert socket.calls == []
+    connection.abort()
+
+
+async def test_a_long_discarded_rest_closes_the_connection() -> None:
+    connection, socket, pool, answer = begin()
+    connection.data_received(HEAD % 10**9 + b"x")
+    answer.discard()
+    connection.data_received(bytes(HIGH_WATER_BYTES))
+    assert socket.calls == ["abort"]
+    assert (pool.idle, pool.closed) == ([], [connection])
+
+
+async def test_a_discarded_answer_can_be_aborted() -> None:
+    connection, socket, _, answer = begin()
+    connection.data_received(HEAD % 10**9 + b"x" * (HIGH_WATER_BYTES + 1))
+    answer.discard()
+    assert socket.calls == ["pause", "resume"]
+    answer.abort()
+    assert socket.calls == ["pause", "resume", "abort"]

@@ -167,14 +167,17 @@ async def test_a_proxy_that_makes_no_tunnel(serve: Serve, answer: bytes, why: st
 
 
 async def test_a_silent_proxy(serve: Serve) -> None:
+    left = asyncio.Event()
+
     async def script(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
-        await reader.read()
+        left.set()
 
     transport = through(await serve(script))
     with pytest.raises(TimedOut) as caught:
         await transport.send(UpstreamRequest(HTTPS, "GET", "/"), AttemptTimeouts(connect=0.1))
     assert (caught.value.phase, caught.value.sent) == ("connect", False)
+    await asyncio.wait_for(left.wait(), 1)
     await transport.close()
 
 

@@ -172,7 +172,7 @@ class UpstreamAnswer:
         if decoder.stage is Stage.DONE:
             self._finish(connection)
         elif decoder.status:
-            self._due = connection.loop.time() + self._idle
+            self._due = _NEVER if self._paused else connection.loop.time() + self._idle
             if not had_head:
                 connection.head_arrived(decoder.status)
                 connection.watch(self.due)
