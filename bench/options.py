@@ -76,6 +76,9 @@ def parse(argv: Sequence[str]) -> Options | ProfileOptions:
     parser.add_argument("--duration", type=float, default=5.0, help="seconds of a measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument(
+        "--tries", type=int, default=3, help="of a measurement that other processes disturb"
+    )
     parser.add_argument("--rate", type=float, default=500.0, help="requests/s of the open loop")
     parser.add_argument("--quick", action="store_true", help="a smoke test of under a minute")
     parser.add_argument("--unpinned", action="store_true", help="leave the cores to the scheduler")
@@ -91,7 +94,7 @@ def parse(argv: Sequence[str]) -> Options | ProfileOptions:
         peers=("envoy",) if quick and given.peers == ("envoy", "litellm") else given.peers,
         duration=1.0 if quick else given.duration,
         warm_up=0.0 if quick else 1.0,
-        tries=1 if quick else 3,
+        tries=1 if quick else given.tries,
         rounds=1 if quick else given.rounds,
         connections=given.connections,
         rate=given.rate,

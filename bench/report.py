@@ -119,7 +119,7 @@ def _latency(run: Run, workload: Workload) -> Table:
     parts = {"": ""}
     if workload.streams:
         parts = {"first event ": "first_event_", "first output ": "first_output_", "end ": ""}
-    head = [f"{name}{what}" for name in parts for what in ("p50 ms", "added", "p99 ms", "added")]
+    head = [word for name in parts for word in (f"{name}p50 ms", "added", "p99 ms", "added")]
     rows: list[tuple[str, ...]] = []
     for target in run.targets(scenario):
         row = [target]
@@ -167,9 +167,14 @@ def _memory(run: Run) -> Table:
     for scenario, size in sizes.items():
         rss = run.values(scenario, NAME, "rss_mb")
         grown = goals.growth(run, scenario)
-        if rss and grown is not None:
+        if rss:
             requests = max(run.values(scenario, NAME, "requests"))
-            cells = (number(rss[0]), number(rss[1]), number(rss[-1]), number(grown))
+            cells = (
+                number(rss[0]),
+                number(rss[1]),
+                number(rss[-1]),
+                "-" if grown is None else number(grown),
+            )
             rows.append((size, *cells, f"{requests:,.0f}"))
     head = ("resident MB", "ready", "a tenth", "the end", "growth per 100,000", "requests")
     return Table("Memory over many requests", head, tuple(rows), _remarks(run, SMALL, LARGE))
