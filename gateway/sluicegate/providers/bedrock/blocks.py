@@ -57,8 +57,13 @@ class BlockWriter:
 
     # ------------------------------------------------------------------------------- streamed
 
-    def start_call(self, index: int, use: ToolUse) -> list[Event]:
-        """A toolUse block begins. Raises UpstreamStreamError."""
+    def start(self, index: int, use: ToolUse | None) -> list[Event]:
+        """A block begins: a toolUse, or one that is of no use to the client (`use` None).
+
+        Raises UpstreamStreamError.
+        """
+        if use is None:
+            return self._enter(index, "skipped")
         events = self._enter(index, "call")
         if not use.tool_use_id or not use.name:
             raise UpstreamStreamError("a tool call without an id or a name")
@@ -71,12 +76,6 @@ class BlockWriter:
             self._kind = "skipped"
         else:
             events += self._open_call(use)
-        return events
-
-    def start_other(self, index: int) -> list[Event]:
-        """A block of a kind that is of no use to the client: what a server tool found, say."""
-        events = self._enter(index, "skipped")
-        self._kind = "skipped"
         return events
 
     def text(self, index: int, text: str) -> list[Event]:
@@ -146,7 +145,7 @@ class BlockWriter:
         if block.text is not None:
             events = self.text(index, block.text)
         elif block.tool_use is not None:
-            events = self.start_call(index, block.tool_use)
+            events = self.start(index, block.tool_use)
             events += self.call_input(index, bytes(block.tool_use.input).decode())
         elif block.reasoning_content is not None:
             content = block.reasoning_content

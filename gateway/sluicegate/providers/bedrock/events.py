@@ -136,20 +136,18 @@ class BedrockTranslator:
                 return self._delta(reading.block_delta.decode(payload))
             case "contentBlockStart":
                 begun = reading.block_start.decode(payload)
-                if begun.start.tool_use is None:
-                    return blocks.start_other(begun.content_block_index)
-                return blocks.start_call(begun.content_block_index, begun.start.tool_use)
+                return blocks.start(begun.content_block_index, begun.start.tool_use)
             case "contentBlockStop":
                 return blocks.stop(reading.block_stop.decode(payload).content_block_index)
             case "messageStart":
                 return stream.in_progress()
             case "messageStop":
                 self._stop_reason = reading.message_stop.decode(payload).stop_reason
-                return []
             case "metadata":
                 return self._finish(reading.metadata.decode(payload))
             case _:
-                return []  # an event of a later version
+                pass  # an event of a later version
+        return []
 
     def _delta(self, event: reading.ContentBlockDelta) -> list[Event]:
         _, blocks = self._parts()

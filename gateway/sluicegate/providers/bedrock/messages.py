@@ -117,7 +117,7 @@ class _History:
                 self._answer()
             case Reasoning():
                 block = opened(item, self._options.model)
-                if block is not None and not self._options.told:
+                if block is not None:
                     self._content("assistant").append(block)
             case Compaction() | CompactionTrigger() | ItemReference():
                 raise unsupported(param, "what it stands for is not here to be read")

@@ -84,7 +84,7 @@ def prepare(
     )
     body = wire.ConverseRequest(
         messages=told.messages,
-        system=told.system,
+        system=told.system or None,
         inference_config=_inference(fields, model, thoughts, left),
         tool_config=plan.config,
         output_config=_output(plan, thoughts),

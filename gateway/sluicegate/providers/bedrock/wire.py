@@ -230,7 +230,7 @@ class ConverseRequest(Out, frozen=True):
     """The body of both operations; the model is in the path."""
 
     messages: Sequence[Message]
-    system: Sequence[SystemBlock] = ()
+    system: Sequence[SystemBlock] | None = None
     inference_config: InferenceConfig | None = None
     tool_config: ToolConfig | None = None
     output_config: OutputConfig | None = None
