@@ -55,6 +55,9 @@ CALL_EVENTS = {
         "input",
     ),
 }
+SEARCH_EVENTS = tuple(
+    f"response.web_search_call.{state}" for state in ("in_progress", "searching", "completed")
+)
 DELTAS = {events[0]: kind for kind, events in PART_EVENTS.items()}
 DONES = {events[1]: kind for kind, events in PART_EVENTS.items()}
 CALL_DELTAS = {events[0]: kind for kind, events in CALL_EVENTS.items()}
@@ -139,6 +142,7 @@ def _check_item(item: JsonObject) -> None:
         "function_call": "fc_",
         "custom_tool_call": "ctc_",
         "reasoning": "rs_",
+        "web_search_call": "ws_",
     }
     assert item["id"].startswith(prefixes[item["type"]])
     assert [key for key in OMITTED_WHEN_NULL if key in item and item[key] is None] == []
@@ -166,6 +170,7 @@ class _Book:
         self.annotations: list[JsonObject] = []
         self.text = ""
         self.text_done = False
+        self.searched: list[str] = []  # events of the open search
         self.errors = 0
 
     def _lifecycle(self, response: JsonObject) -> tuple[str, int]:
@@ -201,6 +206,7 @@ class _Book:
         assert self.item.get("summary", []) == []
         assert self.item.get("arguments", "") == self.item.get("input", "") == ""
         self.parts, self.text, self.text_done = [], "", False
+        self.searched = []
 
     def _end_item(self, event: JsonObject) -> None:
         added, done = self.item, event["item"]
@@ -210,8 +216,10 @@ class _Book:
         for key in ("id", "type", "call_id", "name", "role", "namespace"):
             assert added.get(key) == done.get(key)
         _check_item(done)
-        assert done.get("status") in {None, "completed", "incomplete"}
-        if done["type"] in CALL_EVENTS:
+        assert done.get("status") in {None, "completed", "incomplete", *_failed(done)}
+        if done["type"] == "web_search_call":
+            assert self.searched == list(SEARCH_EVENTS)
+        elif done["type"] in CALL_EVENTS:
             assert self.text_done
             assert done[CALL_EVENTS[done["type"]][2]] == self.text
         else:
@@ -244,6 +252,9 @@ class _Book:
             assert item["type"] == CALL_DONES[kind]
             assert event[CALL_EVENTS[item["type"]][2]] == self.text
             self.text_done = True
+        elif kind in SEARCH_EVENTS:
+            assert item["type"] == "web_search_call"
+            self.searched.append(kind)
         else:
             self._in_part(event)
 
@@ -311,13 +322,18 @@ class _Book:
         """A failed answer keeps what had come of its open item."""
         assert self.item is not None
         assert item["id"] == self.item["id"]
-        assert item.get("status") in {None, "incomplete"}
+        assert item.get("status") in {None, "incomplete", *_failed(item)}
         if item["type"] in CALL_EVENTS:
             assert item[CALL_EVENTS[item["type"]][2]] == self.text
         else:
             shown = [*item.get("summary", []), *item.get("content", [])]
             told = self.parts + ([(self.part, self.text)] if self.part else [])
             assert sorted((part["type"], _text(part)) for part in shown) == sorted(told)
+
+
+def _failed(item: JsonObject) -> set[str]:
+    """A search has no word for one that was cut short but `failed`."""
+    return {"failed"} if item["type"] == "web_search_call" else set()
 
 
 def _text(part: JsonObject) -> str:

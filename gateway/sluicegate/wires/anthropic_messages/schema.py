@@ -65,8 +65,10 @@ def _schema(schema: object) -> JsonObject:
         raise _Unenforceable
     if "$ref" in kept:
         return {key: kept[key] for key in ("$ref", *_DEFINITIONS) if key in kept}
-    if _is_object(kept):
+    if _may_be("object", kept):
         _close_object(members, kept)
+    if _may_be("array", kept) and "items" not in kept:
+        raise _Unenforceable
     if moved:
         said = msgspec.json.encode(moved).decode()
         kept["description"] = f"{kept.get('description', '')}\n{said}".strip()
@@ -91,9 +93,9 @@ def _member(key: str, value: object, kept: JsonObject, moved: JsonObject) -> Non
         moved[key] = value
 
 
-def _is_object(kept: JsonObject) -> bool:
+def _may_be(kind: str, kept: JsonObject) -> bool:
     kinds = kept.get("type")
-    return kinds == "object" or (isinstance(kinds, list) and "object" in kinds)
+    return kinds == kind or (isinstance(kinds, list) and kind in kinds)
 
 
 def _close_object(members: JsonObject, kept: JsonObject) -> None:

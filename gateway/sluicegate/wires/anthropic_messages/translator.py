@@ -16,6 +16,7 @@ from sluicegate.wires.anthropic_messages.terms import Terms
 
 _DELTA = b"event: content_block_delta\ndata: "
 _PING = b"event: ping"
+_LAST = frozenset({"message_stop", "error"})
 _CLOSED = -1  # no block is open
 _MOST_BYTES = 64 * 1024 * 1024  # of a streamed answer; models write a hundredth of that
 
@@ -73,13 +74,12 @@ class MessagesTranslator:
         reader = self._reading()
         if reader.ended:
             return []
-        # The last event may lack its blank line.
-        events = self._frame(self._splitter.close(), reader)
-        if not reader.ended:
+        rest = self._splitter.close()
+        if not self._is_last(rest):
             raise UpstreamStreamError(
                 f"deployment {self._terms.label} closed the stream before its last event"
             )
-        return events
+        return self._frame(rest, reader)
 
     def answer(self, body: bytes) -> bytes:
         """The Responses object of a whole message. Raises UpstreamStreamError and ApiError."""
@@ -116,6 +116,13 @@ class MessagesTranslator:
         if reader is None:
             raise RuntimeError("a translator reads after it has asked")
         return reader
+
+    def _is_last(self, frame: bytes) -> bool:
+        """Whether this is an event that ends a stream, whole but for its blank line."""
+        try:
+            return said.events.decode(sse.parse_frame(frame).data).type in _LAST
+        except said.UNREADABLE:
+            return False
 
     def _frame(self, frame: bytes, reader: MessageReader) -> list[Event]:
         try:
