@@ -9,7 +9,8 @@ import pytest
 
 from sluicegate.compile import Compilation, Settings
 from sluicegate.config import ClientKey, Deployment, EchoUpstream
-from sluicegate.source.folder import FolderSource, Timing
+from sluicegate.source.folder import FolderSource
+from sluicegate.source.lookout import Timing
 from sluicegate.source.status import SourceStatus
 
 GUARD = 10  # seconds; what is waited for takes some tenths

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import trustme
 import uvloop
 
 from gateway_rig import Rig
@@ -25,10 +26,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(20, method="thread"))
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, Path]:
+    """A CA of the tests' own, and the file of its certificate."""
+    made = trustme.CA()
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    made.cert_pem.write_to_path(str(path))
+    return made, path
+
+
 @pytest.fixture(autouse=True)
-def _no_system_cas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test here trusts the machine's CAs, and reading them is most of a gateway's start."""
-    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+def _no_system_cas(authority: tuple[trustme.CA, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here needs the machine's CAs, and reading them is most of a gateway's start."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
     monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
 
 

@@ -65,12 +65,17 @@ def failed_events(frames: Iterable[bytes], error: ApiError, *, errored: bool) ->
     if not errored:
         sequence += 1
         events.append(_event("error", error_payload(error, sequence)))
-    failed = {
-        "type": "response.failed",
-        "sequence_number": sequence + 1,
-        "response": response,
-    }
-    return [*events, _event("response.failed", failed)]
+    return [*events, _failed(response, sequence + 1)]
+
+
+def _failed(response: _Object, sequence_number: int) -> Event:
+    payload = {"type": "response.failed", "sequence_number": sequence_number, "response": response}
+    try:
+        return _event("response.failed", payload)
+    except RecursionError:  # what could just be read can't be written a level deeper
+        flat = {k: value for k, value in response.items() if not isinstance(value, dict | list)}
+        flat |= {"output": [], "error": response["error"]}
+        return _event("response.failed", {**payload, "response": flat})
 
 
 def stream_error(event: Event) -> ApiError | None:

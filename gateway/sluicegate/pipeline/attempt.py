@@ -187,7 +187,8 @@ async def _attempt(
             return await _read_whole(plan, target, translator, answer)
         source: EventSource = UpstreamEvents(answer, translator)
     else:
-        source = LocalEvents(call.steps)
+        own = monotonic() + target.deployment.timeouts.total
+        source = LocalEvents(call.steps, min(plan.deadline, own))
         if relay is None:
             return await _fold(target, source)
     relay.attach(translator)

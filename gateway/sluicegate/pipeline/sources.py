@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from time import monotonic
 from typing import Protocol
 
 from sluicegate.model import Event
 from sluicegate.providers.contract import Translator
-from sluicegate.transport import UpstreamAnswer
+from sluicegate.transport import TimedOut, UpstreamAnswer
 
 
 class EventSource(Protocol):
@@ -62,12 +63,14 @@ class UpstreamEvents:
 
 
 class LocalEvents:
-    """Events that a deployment makes up, at its own pace."""
+    """Events that a deployment makes up, at its own pace, until `deadline` (monotonic seconds)."""
 
-    __slots__ = ("_later", "_steps")
+    __slots__ = ("_deadline", "_late", "_later", "_steps")
 
-    def __init__(self, steps: Iterator[tuple[float, list[Event]]]) -> None:
+    def __init__(self, steps: Iterator[tuple[float, list[Event]]], deadline: float) -> None:
         self._steps = steps
+        self._deadline = deadline
+        self._late = False
         self._later: tuple[float, list[Event]] | None = None  # read already, but not due yet
 
     async def next(self) -> list[Event] | None:
@@ -75,22 +78,37 @@ class LocalEvents:
 
         What is due at the same time is returned together, to go out in one write.
         """
+        if self._late:
+            raise _too_late()
         due: list[Event] = []
         if self._later is not None:
             pause, due = self._later
             self._later = None
-            await asyncio.sleep(pause)
+            await self._pause(pause)
+            if self._late:  # these are numbered already, so they go out before the end is told
+                return due
         for pause, events in self._steps:
             if pause > 0 and due:
                 self._later = (pause, events)
                 return due
             if pause > 0:
-                await asyncio.sleep(pause)
+                await self._pause(pause)
+                if self._late:
+                    raise _too_late()
             due = due + events if due else events
         return due or None
+
+    async def _pause(self, seconds: float) -> None:
+        left = max(self._deadline - monotonic(), 0.0)
+        self._late = seconds > left
+        await asyncio.sleep(min(seconds, left))
 
     def finish(self) -> None:
         """Nothing is held."""
 
     def abort(self) -> None:
         """Nothing is held."""
+
+
+def _too_late() -> TimedOut:
+    return TimedOut("total", "the attempt took too long", sent=False)

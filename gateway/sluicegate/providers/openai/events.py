@@ -152,7 +152,7 @@ def _type_of(frame: bytes) -> str | None:
             return known
     event, data = sse.parse_frame(frame)
     if not data:
-        return "" if frame.strip() else None
+        return "" if frame.startswith(b":") else None
     if data == _DONE:
         return None
     if event and event not in _ENDS:
