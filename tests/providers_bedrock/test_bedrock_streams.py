@@ -193,7 +193,7 @@ def test_stop_reasons(reason: str, status: str, why: str | None) -> None:
     for content in (b"", said(0, "Hi") + stop(0)):
         response = streamed([START + content + end(reason)])
         assert response["status"] == status
-        assert (response["incomplete_details"] or {}).get("reason") == why
+        assert response["incomplete_details"] == (why and {"reason": why})
         for item in response["output"]:
             assert item["status"] == status
 
