@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -178,8 +178,8 @@ async def test_a_failure_inside_the_gateway_logs_no_key(
 
 
 class _BrokenIndex(KeyIndex):
-    def find(self, key_digest: bytes) -> Any:
-        raise RuntimeError("a defect")
+    def find(self, key_digest: bytes) -> NoReturn:
+        raise RuntimeError(f"a defect, found by {len(key_digest)} bytes")
 
 
 def test_values_that_hold_secrets_do_not_show_them() -> None:

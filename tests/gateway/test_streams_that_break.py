@@ -160,8 +160,8 @@ async def test_reasoning_summaries_and_refusals_so_far(rig: Rig) -> None:
     assert refusal["content"] == [{"type": "refusal", "refusal": "No."}]
 
 
-@pytest.mark.parametrize("timeout", ["idle", "total"])
-async def test_silence_and_endless_streams_end_in_time(rig: Rig, timeout: str) -> None:
+@pytest.mark.parametrize("which", ["idle", "total"])
+async def test_silence_and_endless_streams_end_in_time(rig: Rig, which: str) -> None:
     async def endless(call: Call) -> None:
         call.begin()
         call.chunk(b"".join(frames(BEGUN)))
@@ -169,8 +169,8 @@ async def test_silence_and_endless_streams_end_in_time(rig: Rig, timeout: str) -
             call.chunk(b": alive\n\n")
             await asyncio.sleep(0.02)
 
-    upstream = await rig.upstream(hangs(*frames(BEGUN)) if timeout == "idle" else endless)
-    limits = Timeouts(idle=0.3) if timeout == "idle" else Timeouts(total=0.3)
+    upstream = await rig.upstream(hangs(*frames(BEGUN)) if which == "idle" else endless)
+    limits = Timeouts(idle=0.3) if which == "idle" else Timeouts(total=0.3)
     gateway = await rig.gateway(key_entry(), openai_entry(upstream.base_url, timeouts=limits))
     answer = await gateway.post(STREAM)
     said = b"\n\n".join(part for part in answer.body.split(b"\n\n") if not part.startswith(b":"))
@@ -286,8 +286,12 @@ async def test_the_sdk_raises_what_the_stream_tells(rig: Rig) -> None:
     async with AsyncOpenAI(base_url=gateway.base_url, api_key=CLIENT_KEY, max_retries=0) as client:
         stream = await client.responses.create(model="gpt-test", input="hi", stream=True)
         seen: list[str] = []
-        with pytest.raises(APIError) as raised:
+
+        async def read() -> None:
             async for event in stream:
-                seen.append(event.type)
+                seen.append(event.type)  # noqa: PERF401 -- what came before the error counts
+
+        with pytest.raises(APIError) as raised:
+            await read()
     assert seen == [event["type"] for event in BEGUN]
     assert raised.value.code == "upstream_connection_lost"

@@ -155,7 +155,11 @@ async def _listening(
     settings: ServerSettings,
     certificate: Certificate | None,
 ) -> AsyncGenerator[_Port]:
-    server = HttpServer(handler, idle_seconds=settings.idle_seconds)
+    server = HttpServer(
+        handler,
+        idle_seconds=settings.idle_seconds,
+        stall_seconds=settings.limits.stall_seconds,
+    )
     listener = await asyncio.get_running_loop().create_server(
         server,
         host,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 from sluicegate.model import ApiError
 from sluicegate.pipeline.serve import request_id
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
+
+_TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -63,12 +66,21 @@ class HttpServer(web.Server):
 
     `idle_seconds` bounds both the wait for a request's head, from its first byte or the
     connection's begin, and the time that a connection may be kept open unused. A client that leaves
-    cancels its handler.
+    cancels its handler. One that for `stall_seconds` reads nothing of what was sent to it is given
+    up, also when the gateway is done with it and the kernel holds the rest (Linux: tcp(7)).
     """
 
-    def __init__(self, handler: Handler, *, idle_seconds: float) -> None:
+    def __init__(self, handler: Handler, *, idle_seconds: float, stall_seconds: float) -> None:
         super().__init__(handler, handler_cancellation=True)
         self._idle_seconds = idle_seconds
+        self._user_timeout = max(1, int(stall_seconds * 1000))
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """A client has connected."""
+        super().connection_made(handler, transport)
+        if _TCP_USER_TIMEOUT is not None:
+            connected: socket.socket = transport.get_extra_info("socket")
+            connected.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, self._user_timeout)
 
     def __call__(self) -> RequestHandler:
         """A protocol for a new connection."""
