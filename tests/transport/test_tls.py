@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Protocol
 
@@ -155,6 +156,28 @@ async def test_a_bad_certificate_ends_it_before_a_byte_is_sent(
         assert not caught.value.sent
         assert transport.open_connections == 0
     assert reached in ([], [b""])
+
+
+async def test_another_address_is_no_way_around_a_bad_certificate(
+    serve: Serve, authority: trustme.CA, ca_file: str
+) -> None:
+    handshakes: list[str | None] = []
+    context = server_context(certificate(authority, "untrusted"))
+
+    def asked(_: ssl.SSLObject | ssl.SSLSocket, name: str | None, __: ssl.SSLContext) -> None:
+        handshakes.append(name)
+
+    context.sni_callback = asked
+    origin = named("two.invalid", await serve(answering, tls=context))
+
+    async def look_up(_: str) -> list[IPv4Address | IPv6Address]:
+        return [IPv4Address("127.0.0.1"), IPv6Address("::ffff:127.0.0.1")]
+
+    transport = Transport(settings=TransportSettings(ca_file=ca_file), look_up=look_up)
+    with pytest.raises(ConnectFailed, match="certificate not accepted"):
+        await fetch(transport, origin)
+    await transport.close()
+    assert handshakes == ["two.invalid"]
 
 
 async def test_the_environments_ca_file_is_honoured(

@@ -19,7 +19,6 @@ from .errors import AddressRefused, ConnectFailed, connect_failure
 from .messages import Origin
 from .settings import Proxy, TransportSettings
 
-_ALPN = "http/1.1"
 LookUp = Callable[[str], Coroutine[None, None, list[Address]]]
 
 
@@ -32,7 +31,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)
-    context.set_alpn_protocols([_ALPN])
+    context.set_alpn_protocols(["http/1.1"])
     return context
 
 
@@ -147,15 +146,13 @@ class Dialler:
 
     async def _connect(self, origin: Origin, connection: Connection, address: Address) -> None:
         secure = origin.scheme == "https"
-        transport, _ = await asyncio.get_running_loop().create_connection(
+        await asyncio.get_running_loop().create_connection(
             lambda: connection,
             host=str(address),
             port=origin.port,
             ssl=self._tls if secure else None,
             server_hostname=_server_name(origin) if secure else None,
         )
-        if secure:
-            _check_alpn(transport, connection, origin)
 
     async def _through(self, proxy: Proxy, origin: Origin, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
@@ -177,7 +174,6 @@ class Dialler:
                 f"cannot connect to {origin.authority} by a proxy: the connection was closed"
             )
         connection.connection_made(secure)
-        _check_alpn(secure, connection, origin)
 
 
 class Tunnel(asyncio.Protocol):
@@ -231,13 +227,3 @@ def _connect_head(proxy: Proxy, origin: Origin) -> bytes:
 def _server_name(origin: Origin) -> str:
     # A name's final dot is DNS notation; certificates and SNI don't have it (RFC 6066 section 3).
     return origin.host.rstrip(".")
-
-
-def _check_alpn(transport: asyncio.BaseTransport, connection: Connection, origin: Origin) -> None:
-    """Close the connection if the upstream insists on another protocol; raises ConnectFailed."""
-    tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-    if tls is not None and tls.selected_alpn_protocol() not in {None, _ALPN}:
-        connection.abort()
-        raise ConnectFailed(
-            f"cannot connect to {origin.authority}: the upstream does not speak HTTP/1.1"
-        )

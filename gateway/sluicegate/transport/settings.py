@@ -46,7 +46,7 @@ class BypassRule:
         if self.network is not None:
             return address is not None and address in self.network
         host = origin.host.rstrip(".")
-        return host == self.host or (address is None and host.endswith("." + self.host))
+        return host == self.host or host.endswith("." + self.host)
 
 
 @dataclass(frozen=True, slots=True)
