@@ -67,9 +67,10 @@ def _headers(
     deployment: Deployment, upstream: AnthropicUpstream, key: str
 ) -> tuple[tuple[bytes, bytes], ...]:
     headers = {"anthropic-version": upstream.version}
-    if upstream.betas:
-        headers["anthropic-beta"] = ",".join(upstream.betas)
     headers |= {name.lower(): value for name, value in deployment.headers}
+    betas = (*upstream.betas, *filter(None, (headers.get("anthropic-beta"),)))
+    if betas:
+        headers["anthropic-beta"] = ",".join(betas)
     headers |= {"content-type": "application/json", "x-api-key": key}
     return tuple((name.encode(), value.encode()) for name, value in headers.items())
 

@@ -240,7 +240,7 @@ class MessageReader:
     def _begin_input(self, block: said.Block) -> None:
         """A whole answer, and some who imitate the API, give the input with the block."""
         self._json = []
-        given = bytes(block.input).decode()
+        given = bytes(block.input).decode(errors="replace")
         self._opened_with = "" if given in {"", "{}", "null"} else given
 
     def _input(self, fragment: str) -> list[Event]:

@@ -109,7 +109,7 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
         temperature=temperature,
         top_p=top_p,
         metadata=_metadata(parameters),
-        service_tier=_service_tier(parameters, omissions),
+        service_tier=_service_tier(parameters, terms, omissions),
         stream=request.stream,
     )
     reading = Reading(
@@ -162,11 +162,13 @@ def _metadata(parameters: Parameters) -> Metadata | None:
     return Metadata(user)
 
 
-def _service_tier(parameters: Parameters, omissions: Omissions) -> Literal["standard_only"] | None:
+def _service_tier(
+    parameters: Parameters, terms: Terms, omissions: Omissions
+) -> Literal["standard_only"] | None:
     """`auto`, the API's default, takes capacity that was bought in advance if there is any."""
     match given(parameters.fields.service_tier):
         case "default":
-            return "standard_only"
+            return "standard_only" if terms.dialect.service_tiers else None
         case None | "auto" | "priority" | "scale":
             return None
         case tier:

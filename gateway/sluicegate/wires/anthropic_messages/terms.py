@@ -20,6 +20,7 @@ class Dialect:
     sampling: bool = True
     inline_system: bool = True  # messages of role system, where the model takes them
     url_sources: bool = True  # images and documents by URL
+    service_tiers: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class MessagesTranslator:
         self._fed = 0
         self._block = _CLOSED  # index of the open one
         self._end: said.End | None = None
+        self._broken: UpstreamStreamError | None = None
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -55,6 +56,8 @@ class MessagesTranslator:
     def feed(self, chunk: bytes) -> list[Event]:
         """Events that this chunk completes. Raises UpstreamStreamError."""
         reader = self._reading()
+        if self._broken is not None:
+            raise self._broken
         self._fed += len(chunk)
         if self._fed > _MOST_BYTES:
             raise UpstreamStreamError(f"the answer is larger than {_MOST_BYTES} bytes")
@@ -66,12 +69,21 @@ class MessagesTranslator:
         for frame in frames:
             if reader.ended:
                 break
-            events += self._frame(frame, reader)
+            try:
+                events += self._frame(frame, reader)
+            except UpstreamStreamError as error:
+                # What came before it in the same chunk is good, and has its sequence numbers.
+                self._broken = error
+                if not events:
+                    raise
+                break
         return events
 
     def close(self) -> list[Event]:
         """The upstream closed the stream. Raises UpstreamStreamError where that was too early."""
         reader = self._reading()
+        if self._broken is not None:
+            raise self._broken
         if reader.ended:
             return []
         rest = self._splitter.close()
