@@ -11,6 +11,7 @@ from sluicegate.api.outcome import terminal_outcome
 from sluicegate.api.request import decode_request
 from sluicegate.api.stream import fold
 from sluicegate.config import (
+    BedrockUpstream,
     Deployment,
     EchoUpstream,
     OpenAIUpstream,
@@ -27,7 +28,11 @@ from sluicegate.providers.contract import (
 )
 
 SECRET = "sk-upstream-0123456789"
-EXAMPLES: Sequence[Upstream] = (OpenAIUpstream(model="upstream-model"), EchoUpstream())
+EXAMPLES: Sequence[Upstream] = (
+    OpenAIUpstream(model="upstream-model"),
+    BedrockUpstream(model="anthropic.claude-sonnet-4-20250514-v1:0", region="us-west-2"),
+    EchoUpstream(),
+)
 FAILURE = ApiError(504, "It took too long.", type="server_error", code="upstream_timeout")
 
 FUNCTION = {
@@ -97,7 +102,7 @@ def connector(upstream: Upstream) -> Connector:
 
 def translator(upstream: Upstream, **fields: object) -> Translator:
     body = json.dumps({"model": "public", **fields}).encode()
-    return connector(upstream).translator(decode_request(body), "upstream-model")
+    return connector(upstream).translator(decode_request(body), upstream.model)
 
 
 def is_local(upstream: Upstream) -> bool:
