@@ -62,6 +62,10 @@ class AwsAuthorizer:
         self._clock = clock
         self._identities: dict[AwsSigning, _Identity] = {}
 
+    def __len__(self) -> int:
+        """How many credentials are held."""
+        return len(self._identities)
+
     async def headers(
         self, call: UpstreamCall, signing: AwsSigning
     ) -> tuple[tuple[bytes, bytes], ...]:

@@ -49,6 +49,11 @@ class Renewed(Generic[T]):
         self._failure = CredentialFailed("not looked up yet")
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def renewing(self) -> bool:
+        """Whether a look-up is under way."""
+        return self._task is not None
+
     async def get(self) -> T:
         """The value; waits only where there is none that is still good.
 
