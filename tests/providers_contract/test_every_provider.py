@@ -11,6 +11,7 @@ from sluicegate.api.outcome import terminal_outcome
 from sluicegate.api.request import decode_request
 from sluicegate.api.stream import fold
 from sluicegate.config import (
+    AnthropicUpstream,
     BedrockUpstream,
     Deployment,
     EchoUpstream,
@@ -30,6 +31,7 @@ from sluicegate.providers.contract import (
 SECRET = "sk-upstream-0123456789"
 EXAMPLES: Sequence[Upstream] = (
     OpenAIUpstream(model="upstream-model"),
+    AnthropicUpstream(model="claude-sonnet-4-5"),
     BedrockUpstream(model="anthropic.claude-sonnet-4-20250514-v1:0", region="us-west-2"),
     EchoUpstream(),
 )

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sluicegate.config import BedrockUpstream, EchoUpstream, OpenAIUpstream, Upstream
-from sluicegate.providers import bedrock, echo, openai
+from sluicegate.config import (
+    AnthropicUpstream,
+    BedrockUpstream,
+    EchoUpstream,
+    OpenAIUpstream,
+    Upstream,
+)
+from sluicegate.providers import anthropic, bedrock, echo, openai
 from sluicegate.providers.contract import Provider
 
 _TABLE: dict[type[Upstream], Provider] = {
     OpenAIUpstream: openai.PROVIDER,
+    AnthropicUpstream: anthropic.PROVIDER,
     BedrockUpstream: bedrock.PROVIDER,
     EchoUpstream: echo.PROVIDER,
 }
