@@ -14,7 +14,7 @@ from sluicegate.auth.upstream.renewed import Found, Renewed
 class Source:
     """A look-up under the test's control. `script` holds lifetimes, or failures."""
 
-    script: list[float | None | str]
+    script: list[float | str | None]
     now: float = 1000.0
     calls: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
@@ -41,7 +41,7 @@ class Source:
 async def settled(renewed: Renewed[int], calls: int, source: Source) -> None:
     """Wait until a look-up behind the scenes is over."""
     async with asyncio.timeout(10):
-        while source.calls < calls or renewed._task is not None:  # noqa: SLF001 - what is awaited
+        while source.calls < calls or renewed.renewing:  # noqa: ASYNC110 - a task of its own
             await asyncio.sleep(0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ class AwsService:
     url: str = ""
 
     @contextmanager
-    def listening(self) -> Iterator[AwsService]:
+    def listening(self) -> Generator[AwsService]:
         service = self
 
         class Handler(BaseHTTPRequestHandler):
