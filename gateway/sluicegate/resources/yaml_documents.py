@@ -316,15 +316,13 @@ def _find(parser: CParser, path: FieldPath) -> int:
         if not opens and not isinstance(event, (ScalarEvent, AliasEvent)):
             continue
         top = stack[-1] if stack else None
-        is_key = False
-        if top is not None and isinstance(top[0], int) and not isinstance(top[0], bool):
+        if top is not None and isinstance(top[0], int):
             top[0] += 1
         elif top is not None:
-            is_key = bool(top[1])
-            top[1] = not is_key
-            if is_key:
+            if top[1]:
                 top[0] = event.value if isinstance(event, ScalarEvent) else None
+            top[1] = not top[1]
         if len(stack) > depth and tuple(frame[0] for frame in stack) == path[: len(stack)]:
             best, depth = _line(event), len(stack)
-        if opens and not is_key:
+        if opens:
             stack.append([-1, False] if isinstance(event, SequenceStartEvent) else [None, True])
