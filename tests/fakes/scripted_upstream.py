@@ -49,7 +49,10 @@ class Call:
 
     async def send(self, data: bytes) -> None:
         """Write and wait until the socket has room: what a well-behaved upstream does."""
+        if self.transport.is_closing():
+            raise ConnectionResetError
         self.transport.write(data)
+        await asyncio.sleep(0)  # an event that is set already would not let others run
         await self.writable.wait()
 
     def head(self, status: int, headers: Iterable[tuple[str, str]] = ()) -> None:

@@ -10,9 +10,11 @@ import msgspec
 from aiohttp import web
 
 from sluicegate.auth.authenticate import may_call
+from sluicegate.config import Pool
 from sluicegate.model import ApiError
 from sluicegate.pipeline.exchange import ClientGone, Header
 from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.live import Live
 from sluicegate.pipeline.serve import error_headers, identify, request_id, serve
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 from sluicegate.server.health import Health
@@ -86,42 +88,32 @@ class PublicPort:
             )
 
     def _models(self, exchange: HttpExchange) -> None:
-        exchange.send(
-            200,
-            _identified(),
-            msgspec.json.encode({"object": "list", "data": self._visible(exchange)}),
-        )
-
-    def _model(self, exchange: HttpExchange, model: str) -> None:
-        for entry in self._visible(exchange):
-            if entry["id"] == model:
-                exchange.send(200, _identified(), msgspec.json.encode(entry))
-                return
-        raise ApiError(
-            404,
-            f"The model '{model[:200]}' does not exist or your key does not have access to it.",
-            code="model_not_found",
-            param="model",
-        )
-
-    def _visible(self, exchange: HttpExchange) -> list[dict[str, object]]:
-        """Model objects (OpenAPI `Model`) that the caller may use. Raises ApiError (401)."""
+        """The pools that the caller may use, by name. Raises ApiError (401)."""
         live = self.gateway.store.current
         caller = identify(self.gateway, live, exchange.headers)
-        routes = {
-            route.pool.model: route
+        pools = {
+            route.pool.model: route.pool
             for route in live.snapshot.visible(caller.namespace)
             if may_call(caller, route.pool.model)
         }
-        return [
-            {
-                "id": model,
-                "object": "model",
-                "created": int(live.published_at),
-                "owned_by": routes[model].pool.namespace,
-            }
-            for model in sorted(routes)
-        ]
+        data = [_model_object(live, model, pools[model]) for model in sorted(pools)]
+        body = msgspec.json.encode({"object": "list", "data": data})
+        exchange.send(200, _identified(), body)
+
+    def _model(self, exchange: HttpExchange, model: str) -> None:
+        """Any name that a request may ask for, as one below a prefix. Raises ApiError."""
+        live = self.gateway.store.current
+        caller = identify(self.gateway, live, exchange.headers)
+        found = live.snapshot.resolve(caller.namespace, model)
+        if found is None or not may_call(caller, found[0].pool.model):
+            raise ApiError(
+                404,
+                f"The model '{model[:200]}' does not exist or your key does not have access to it.",
+                code="model_not_found",
+                param="model",
+            )
+        body = msgspec.json.encode(_model_object(live, model, found[0].pool))
+        exchange.send(200, _identified(), body)
 
     def _refuse(self, exchange: HttpExchange, error: ApiError) -> None:
         self.gateway.tally.refuse(error.error.code or str(error.status))
@@ -134,6 +126,16 @@ def _path(target: str) -> str:
     if not path.startswith("/"):
         path = "/" + path.partition("://")[2].partition("/")[2]
     return path
+
+
+def _model_object(live: Live, model: str, pool: Pool) -> dict[str, object]:
+    """OpenAPI `Model`."""
+    return {
+        "id": model,
+        "object": "model",
+        "created": int(live.published_at),
+        "owned_by": pool.namespace,
+    }
 
 
 def _identified() -> tuple[Header, ...]:
