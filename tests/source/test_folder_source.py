@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from served_folder import Served, echo, replace
-from sluicegate.source.folder import Timing
+from sluicegate.source.lookout import Timing
 
 # --- changes --------------------------------------------------------------------------------------
 

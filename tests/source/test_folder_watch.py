@@ -19,7 +19,7 @@ class Watched:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.hint = asyncio.Event()
-        self.watch = Watch(self.hint.set)
+        self.watch = Watch(lambda _paths: self.hint.set())
 
     async def follow(self) -> bool:
         return await self.watch.follow(await asyncio.to_thread(scan, str(self.root)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from served_folder import GUARD, NOW, Served, api_key, echo
-from sluicegate.source.folder import Timing
+from sluicegate.source.lookout import Timing
 
 
 async def test_a_generated_key_is_minted_once_and_serves_again_after_a_restart(

@@ -51,9 +51,14 @@ class FileSet:
         return len(self._known)
 
     @property
-    def certain(self) -> bool:
-        """False where a file may have changed while it was read."""
-        return all(known.fault for known in self._uncertain.values())
+    def uncertain(self) -> list[str]:
+        """The files that may have changed while they were read."""
+        return [path for path, known in self._uncertain.items() if known.fault is None]
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are files that should be readable and are not."""
+        return any(known.fault is not None for known in self._uncertain.values())
 
     def outdated(self, seen: Scan) -> Generator[None, None, Outdated]:
         """What there is to do after a scan. Yields between some hundred files."""

@@ -12,8 +12,6 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from sluicegate.compile import Compilation, Settings, compile_steps
@@ -22,29 +20,17 @@ from sluicegate.resources.objects import SecretRef
 from sluicegate.source.files import FileSet, Outdated
 from sluicegate.source.generated import GeneratedKeys, secret_of
 from sluicegate.source.keystore import KeyRefused, KeyStore, StoredKey
+from sluicegate.source.lookout import Lookout, Timing
 from sluicegate.source.report import Report, Reporter
-from sluicegate.source.scan import Content, Scan, read, scan
+from sluicegate.source.scan import Content, Scan, read
 from sluicegate.source.slices import FIRST_LOAD, WHILE_SERVING, Pace, drive
 from sluicegate.source.status import SourceStatus, StatusBoard
-from sluicegate.source.watch import Watch
 
 # How many files a thread reads before what it read is parsed.
 _READ_AT_ONCE = 64
+_TIMING = Timing()
 # How late, at most, what is due is looked at (seconds).
 _DUE_STEP = 0.02
-# Of the time that passes without hints, this part may go into scans.
-_SCAN_SHARE = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Waits of a folder source, in seconds."""
-
-    rescan: float = 2.0  # where changes are noticed anyway
-    rescan_blind: float = 0.25  # where they are not, because no watch could be set
-    soon: float = 0.1  # where the folder is away for the moment, or a file was still being written
-    quiet: float = 0.04  # a writer that has been still for this long is done
-    patience: float = 0.15  # but no writer is waited for longer
 
 
 class FolderSource:
@@ -64,7 +50,7 @@ class FolderSource:
         settings: Settings,
         publish: Callable[[Compilation], Iterable[object]],
         clock: Callable[[], float] = time.time,
-        timing: Timing = Timing(),
+        timing: Timing = _TIMING,
     ) -> None:
         self._directory = str(Path(directory))
         self._settings = settings
@@ -73,16 +59,13 @@ class FolderSource:
         self._timing = timing
         self._board = StatusBoard(clock)
         self._reporter = Reporter()
-        self._hint = asyncio.Event()
-        self._watch = Watch(self._hint.set)
+        self._lookout = Lookout(self._directory, timing)
         self._files = FileSet(dict(environ))
         self._keystore = KeyStore(state_dir)
         self._keys = GeneratedKeys()
         self._inputs: Inputs | None = None
         self._compilation: Compilation | None = None
         self._unpublished: frozenset[str] = frozenset()  # changed entries that do not serve yet
-        self._scan_seconds = 0.0
-        self._look_soon = False
         self._judged = False  # whether the status says how things stand
 
     @property
@@ -97,43 +80,40 @@ class FolderSource:
 
     async def run(self) -> None:
         """Follow the folder until cancelled. A task root: nothing that a folder holds ends it."""
+        patrol = asyncio.create_task(self._lookout.patrol())
         try:
             while True:
-                self._hint.clear()
                 try:
                     await self._pass(WHILE_SERVING, settle=True)
                 except Exception as error:  # noqa: BLE001 -- a defect here must not end hot reload
                     self._judged = False
+                    self._lookout.distrust()
                     self._board.judge(Report((_defect(error),), ()))
-                await self._pause()
+                await self._lookout.pause(self._due_in())
         finally:
-            await self._watch.close()
+            patrol.cancel()
+            await asyncio.gather(patrol, return_exceptions=True)
+            await self._lookout.close()
 
-    async def _pause(self) -> None:
-        """Wait for a hint, or until it is time to look without one."""
-        timing = self._timing
-        wait = timing.rescan if self._watch.alive else timing.rescan_blind
-        wait = max(wait, self._scan_seconds / _SCAN_SHARE)
-        if self._look_soon:
-            wait = min(wait, timing.soon)
+    def _due_in(self) -> float | None:
+        """Seconds until something is to be done without a change of the folder."""
+        unfinished = self._keys.refused or self._files.unread or not self._judged
+        again = self._timing.rescan if unfinished else None
         due = self._compilation.next_due if self._compilation is not None else None
-        if due is not None:
-            wait = min(wait, max(_DUE_STEP, due - self._clock()))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await self._hint.wait()
+        waits = [wait for wait in (again, due and due - self._clock()) if wait is not None]
+        return max(_DUE_STEP, min(waits)) if waits else None
 
     async def _pass(self, pace: Pace, *, settle: bool) -> None:
         started = time.perf_counter()
-        seen = await self._scan()
-        if settle and await self._watch.follow(seen):
-            self._hint.set()  # what changed between the scan and the watch has given no hint
+        seen = await self._lookout.look()
+        if settle:
+            await self._lookout.follow()
         outdated = await drive(self._files.outdated(seen), pace)
         if settle and outdated.moving:
-            seen = await self._settled(seen)
+            seen = await self._lookout.settled()
             outdated = await drive(self._files.outdated(seen), pace)
         files = await self._take_in(seen, outdated, pace)
-        self._look_soon = not (seen.found and self._files.certain)
+        self._lookout.doubt(self._files.uncertain)
         # A folder that has never been there is not an empty one: there is nothing to serve yet.
         known = seen.found or self._inputs is not None
         compiled = known and await self._compile(files, pace)
@@ -141,23 +121,6 @@ class FolderSource:
             await self._serve(files, started, pace)
         if outdated.moving or compiled or not self._judged:
             await self._judge(pace)
-
-    async def _scan(self) -> Scan:
-        started = time.perf_counter()
-        seen = await asyncio.to_thread(scan, self._directory)
-        self._scan_seconds = time.perf_counter() - started
-        return seen
-
-    async def _settled(self, seen: Scan) -> Scan:
-        """The scan after writers are done: the first that equals the one before it."""
-        deadline = time.monotonic() + self._timing.patience
-        while True:
-            await asyncio.sleep(self._timing.quiet)
-            again = await self._scan()
-            still = (again.files, again.faults) == (seen.files, seen.faults)
-            if still or time.monotonic() >= deadline:
-                return again
-            seen = again
 
     async def _take_in(self, seen: Scan, outdated: Outdated, pace: Pace) -> int:
         """Read and parse what is new. Answers how many files had an effect."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,7 @@ class Scan:
     folders: frozenset[Folder]
     faults: Mapping[str, Fault]
     links: frozenset[str]  # paths elsewhere whose change changes what the folder holds
+    plain: bool = False  # no links in the folder and no faults: each file stands for itself
 
     def keeps(self, path: str) -> bool:
         """Whether what was read from `path` before still holds, though the scan has not seen it."""
@@ -91,6 +92,7 @@ class _Walk:
         self.faults: dict[str, Fault] = {}
         self.links = set(_links_on_the_way(directory))
         self.seen: set[tuple[int, int]] = set()
+        self.plain = True
 
     def first_visit(self, status: os.stat_result) -> bool:
         """Whether this inode is new to the scan. Also what ends a loop of links."""
@@ -110,6 +112,7 @@ class _Walk:
             folders=frozenset(self.folders),
             faults=self.faults,
             links=frozenset(self.links),
+            plain=self.plain and not self.faults,
         )
 
     def failed(self, message: str) -> Scan:
@@ -152,6 +155,7 @@ class _Walk:
         wanted = entry.name.endswith(MANIFEST_SUFFIXES)
         try:
             if entry.is_symlink():
+                self.plain = False
                 self.note_link(entry.path)
             elif not wanted and not entry.is_dir():
                 return
@@ -167,6 +171,8 @@ class _Walk:
             self.file(entry.path, status)
 
     def file(self, path: str, status: os.stat_result) -> None:
+        if status.st_nlink != 1:
+            self.plain = False
         if not path.isprintable():
             printable = path.encode("utf-8", "backslashreplace").decode()
             self.faults[ascii(printable)] = Fault("the file's name is not printable", gone=True)
@@ -221,6 +227,38 @@ def scan(directory: str) -> Scan:
             return walk.failed(f"more than {MAX_FILES:,} manifests")
     unlisted = walk.faults.get(directory)
     return walk.scan() if unlisted is None else walk.failed(unlisted.message)
+
+
+def relook(directory: str, last: Scan, paths: Iterable[str]) -> Scan | None:
+    """What `last` is now, where nothing but `paths` (absolute) has changed.
+
+    None: only a whole scan can tell, because more than plain files is concerned.
+    """
+    if not last.plain:
+        return None
+    start = len(str(Path(directory).absolute()))
+    folders = {folder.path for folder in last.folders}
+    files = dict(last.files)
+    for path in paths:
+        parent, _, name = path.rpartition("/")
+        if path in folders or parent not in folders:
+            return None
+        if name.startswith("."):
+            continue
+        try:
+            status = Path(path).lstat()
+        except FileNotFoundError:
+            files.pop(directory + path[start:], None)
+            continue
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            return None
+        if name.endswith(MANIFEST_SUFFIXES):
+            if status.st_size > MAX_FILE_BYTES or not path.isprintable():
+                return None
+            files[directory + path[start:]] = Signature.of(status)
+    return replace(last, files=files)
 
 
 class Content(NamedTuple):

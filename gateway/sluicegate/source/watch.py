@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from watchfiles import (
     Change,
@@ -32,9 +32,12 @@ def _parent(path: str) -> str:
 
 
 class Watch:
-    """Calls `hint` after changes in a folder, those below it, and the links that lead there."""
+    """Calls `hint` after changes in a folder, those below it, and the links that lead there.
 
-    def __init__(self, hint: Callable[[], None]) -> None:
+    A hint names the absolute paths of what changed in a folder; None: that does not say enough.
+    """
+
+    def __init__(self, hint: Callable[[Collection[str] | None], None]) -> None:
         self._hint = hint
         self._folders: frozenset[Folder] = frozenset()
         self._links: frozenset[str] = frozenset()
@@ -89,7 +92,8 @@ class Watch:
                 recursive=False,
                 ignore_permission_denied=True,
             ):
-                self._hint()
+                paths = {path for _, path in changes}
+                self._hint(None if paths & watched or paths & links else paths)
                 if any(change is Change.deleted and path in watched for change, path in changes):
                     return  # a watch does not outlive its folder; the next scan starts a new one
         except (OSError, RuntimeError) as error:  # a folder is gone; the system has no more watches
