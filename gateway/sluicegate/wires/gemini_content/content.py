@@ -51,7 +51,9 @@ def parts(
 def texts(content: str | Iterable[MessagePart], where: str) -> list[TextPart]:
     """The same where only text may stand: of the system, of the assistant."""
     found: list[TextPart] = []
-    for index, part in enumerate([InputText(text=content)] if isinstance(content, str) else content):
+    for index, part in enumerate(
+        [InputText(text=content)] if isinstance(content, str) else content
+    ):
         text = _text(part)
         if text is None:
             raise invalid(
@@ -99,7 +101,8 @@ def _image(part: InputImage, path: str, *, web_addresses: bool) -> _MediaPart:
         raise _expected(param, "a URL or a data URI")
     if is_web_address(url):
         kind = type_by_name(url) or ""
-        return _at(url, kind if kind.startswith("image/") else "image/jpeg", param, web_addresses)
+        _refuse_address(param, web_addresses=web_addresses)
+        return FilePart(FileData(kind if kind.startswith("image/") else "image/jpeg", url))
     media = data_uri(url, param)
     if media is None:
         raise _expected(param, "an http(s) URL or a data URI")
@@ -124,7 +127,8 @@ def _file(part: InputFile, path: str, *, web_addresses: bool) -> _MediaPart:
         param = f"{path}.file_url"
         if is_web_address(part.file_url):
             kind = type_by_name(part.filename or "") or type_by_name(part.file_url)
-            return _at(part.file_url, kind or "application/pdf", param, web_addresses)
+            _refuse_address(param, web_addresses=web_addresses)
+            return FilePart(FileData(kind or "application/pdf", part.file_url))
         media = data_uri(part.file_url, param)
         if media is None:
             raise _expected(param, "an http(s) URL or a data URI")
@@ -142,10 +146,9 @@ def _file(part: InputFile, path: str, *, web_addresses: bool) -> _MediaPart:
     return InlinePart(Blob(kind, media.data))
 
 
-def _at(url: str, kind: str, param: str, web_addresses: bool) -> FilePart:  # noqa: FBT001 - as it came
+def _refuse_address(param: str, *, web_addresses: bool) -> None:
     if not web_addresses:
         raise unsupported(param, "this model takes images and files as data URIs only")
-    return FilePart(FileData(kind, url))
 
 
 def _refuse_id(file_id: str | None, path: str) -> None:

@@ -37,21 +37,20 @@ class FunctionCall(_Wire):
     will_continue: bool = False
 
 
-class ToolCall(_Wire):
-    """A call of the API's own tools."""
-
-    tool_type: str = ""
-    args: Raw = Raw()
-
-
 class Part(_Wire):
-    """One piece of the answer."""
+    """One piece of the answer. The last two are of the API's own tools."""
 
     text: str | None = None
     thought: bool = False
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
-    tool_call: ToolCall | None = None
+    tool_call: Raw = Raw()
+    tool_response: Raw = Raw()
+
+    @property
+    def is_own_tool(self) -> bool:
+        """Whether it is of a tool that the API runs by itself."""
+        return bool(bytes(self.tool_call) or bytes(self.tool_response))
 
 
 class Content(_Wire):
@@ -227,7 +226,7 @@ def _count(value: int | None) -> int:
 
 
 chunks = msgspec.json.Decoder(Chunk)
-chunk_lists = msgspec.json.Decoder(list[Chunk])
+chunk_lists = msgspec.json.Decoder(list[Raw])
 raw_chunks = msgspec.json.Decoder(RawChunk)
 # Of JSON that came over the wire; a nested one is too deep, a bad string is not UTF-8.
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)

@@ -19,6 +19,7 @@ _KEPT = (
     *("minLength", "maxLength", "pattern", "minProperties", "maxProperties"),
 )
 _FORMATS = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
+_KEYS = {"definitions": "$defs"}  # as newer drafts call it
 _BY_NAME = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 _DATA = frozenset({"enum", "const", "default", "examples", "required"})  # no schemas inside
 
@@ -36,18 +37,16 @@ def _rewritten(value: object) -> object:
         return [_rewritten(entry) for entry in cast("list[object]", value)]
     if not isinstance(value, dict):
         return value
-    schema = dict(cast("JsonObject", value))
+    schema = {_KEYS.get(key, key): inner for key, inner in cast("JsonObject", value).items()}
     schema.pop("$schema", None)
     if "const" in schema:
         constant = schema.pop("const")
         schema.setdefault("enum", [constant])
-    if "$ref" in schema and any(not key.startswith("$") for key in schema):
-        reference: JsonObject = {"$ref": schema.pop("$ref")}
-        others = schema.get("anyOf")
-        if others is None:
-            schema["anyOf"] = [reference]
-        else:
-            schema["allOf"] = [reference]
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        schema["$ref"] = reference.replace("#/definitions/", "#/$defs/", 1)
+        if any(not key.startswith("$") for key in schema) and "anyOf" not in schema:
+            schema["anyOf"] = [{"$ref": schema.pop("$ref")}]
     return {key: _member(key, inner) for key, inner in schema.items()}
 
 
@@ -104,9 +103,7 @@ class _OpenApi:
             rest = {key: value for key, value in source.items() if key != "type"}
             return [self.schema({**rest, "type": kind}, depth + 1) for kind in kinds]
         options = _list(source.get("anyOf")) or _list(source.get("oneOf"))
-        return [
-            self.schema(option, depth + 1) for option in options if option != {"type": "null"}
-        ]
+        return [self.schema(option, depth + 1) for option in options if option != {"type": "null"}]
 
     def _of_kind(self, kept: JsonObject, source: JsonObject, kind: str, depth: int) -> None:
         values = [source["const"]] if "const" in source else _list(source.get("enum"))

@@ -13,12 +13,14 @@ class Dialect:
 
     `tier_in_body`: the service tier is named in the body, not in headers. `mixed_tools_flag`:
     search beside functions has to be asked for. `excluded_domains`: a search can leave some out.
+    `web_addresses`: images and files are fetched by URL for every model.
     """
 
     provider: str
     tier_in_body: bool
     mixed_tools_flag: bool
     excluded_domains: bool
+    web_addresses: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,9 @@ def _budget(effort: Effort, model: Capabilities, most_tokens: int | None) -> Thi
     least, most = model.budgets
     if most_tokens is not None:
         most = min(most, most_tokens - most_tokens // _ANSWER_SHARE)
-    return ThinkingConfig(include_thoughts=True, thinking_budget=max(least, min(_BUDGETS[effort], most)))
+    return ThinkingConfig(
+        include_thoughts=True, thinking_budget=max(least, min(_BUDGETS[effort], most))
+    )
 
 
 # ------------------------------------------------------------------------------------------- seals
