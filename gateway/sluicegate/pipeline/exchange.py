@@ -35,7 +35,7 @@ class Exchange(Protocol):
         ...
 
     def begin(self, headers: Iterable[Header]) -> None:
-        """The head of an event stream with status 200."""
+        """The head of an event stream with status 200; it goes out with the first bytes."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -46,6 +46,6 @@ class Exchange(Protocol):
         """Wait until the client has room for more. Raises ClientGone."""
         ...
 
-    def end(self) -> None:
-        """The stream is whole."""
+    def end(self, data: bytes) -> None:
+        """The last bytes of the stream."""
         ...

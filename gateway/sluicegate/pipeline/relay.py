@@ -68,7 +68,10 @@ class Relay:
             self._timer = asyncio.get_running_loop().call_later(_HOLD, self.write, _NOTHING)
 
     def write(self, events: list[Event]) -> None:
-        """Write what was held back and these events, in one piece. `drain` must follow."""
+        """Write what was held back and these events, in one piece. `drain` must follow.
+
+        The terminal event ends the stream.
+        """
         frames = [event.frame for event in events]
         if not self.begun:
             self.begun = True
@@ -80,7 +83,8 @@ class Relay:
             if event.type in TERMINAL_EVENTS:
                 self.terminal = event.frame
                 frames.append(_DONE)
-                break
+                self._exchange.end(b"".join(frames))
+                return
         if frames:
             self._exchange.write(b"".join(frames))
 
@@ -92,11 +96,6 @@ class Relay:
         """End a stream that has begun: `error`, then `response.failed` with the output so far."""
         if self._translator is not None and self.terminal is None:
             self.write(self._translator.fail(error))
-
-    def end(self) -> None:
-        """The stream is whole."""
-        self._stop_timer()
-        self._exchange.end()
 
     def close(self) -> None:
         """Nothing more is written, whatever was held back."""

@@ -167,7 +167,6 @@ async def _stream(
         relay.fail(error)
     finally:
         relay.close()
-    relay.end()
     if relay.terminal is None:
         return "500", None
     outcome = terminal_outcome(relay.terminal)

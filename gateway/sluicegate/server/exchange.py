@@ -91,6 +91,7 @@ class HttpExchange:
         "_keep_alive",
         "_request",
         "_stall_timeout",
+        "_stream_head",
         "answered",
         "headers",
     )
@@ -101,6 +102,7 @@ class HttpExchange:
         self._body_limit = limits.body_bytes
         self._body_timeout = limits.body_seconds
         self._stall_timeout = limits.stall_seconds
+        self._stream_head = b""  # of a stream that has begun, until its first bytes
         self._keep_alive = request.keep_alive and not last
         self._chunked = request.version >= _HTTP_11
         self.headers: Mapping[str, str] = request.headers
@@ -190,11 +192,12 @@ class HttpExchange:
             b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
         )
         head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else _CRLF)
-        self._write(b"".join(head))
+        self._stream_head = b"".join(head)
 
     def write(self, data: bytes) -> None:
-        """See Exchange."""
-        self._write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        """See Exchange. What belongs together goes out in one piece: each write is a system call."""
+        head, self._stream_head = self._stream_head, b""
+        self._write(head + (b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data))
 
     async def drain(self) -> None:
         """See Exchange. A client that reads nothing for too long is given up."""
@@ -213,10 +216,11 @@ class HttpExchange:
                     self.abort()
                     raise ClientGone from error
 
-    def end(self) -> None:
+    def end(self, data: bytes) -> None:
         """See Exchange."""
-        if self._chunked:
-            self._write(b"0\r\n\r\n")
+        head, self._stream_head = self._stream_head, b""
+        last = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if self._chunked else data
+        self._write(head + last)
 
     def abort(self) -> None:
         """Close the connection at once: what was written is not whole."""

@@ -34,6 +34,7 @@ class Health:
 
     store: LiveStore
     load_state: Callable[[], LoadState]
+    listening: bool = False  # the public port takes connections
     draining: bool = False
 
     def live(self) -> tuple[int, dict[str, object]]:
@@ -58,6 +59,6 @@ class Health:
             config["problems"] = list(state.problems)
         if self.draining:
             return 503, {"status": "draining", "config": config}
-        if not state.loaded:
+        if not (state.loaded and self.listening):
             return 503, {"status": "loading", "config": config}
         return 200, {"status": "ok" if state.ok else "degraded", "config": config}

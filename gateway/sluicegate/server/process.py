@@ -110,7 +110,13 @@ async def run(
         admin_port = await stack.enter_async_context(
             _listening(admin.handle, settings.admin_host, settings.admin_port, settings, None)
         )
+        # What the first load makes lives as long as the process: looking for garbage among it would
+        # only hold the event loop, and probes are answered meanwhile.
+        gc.disable()
         await source.load()
+        gc.freeze()
+        gc.set_threshold(*_GC_THRESHOLDS)
+        gc.enable()
         public_server = _listening(
             public.handle, settings.host, settings.port, settings, certificate
         )
@@ -118,8 +124,7 @@ async def run(
         await _background(stack, source.run())
         if certificate is not None:
             await _background(stack, certificate.follow())
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
+        health.listening = True
         started(port.number, admin_port.number)
         await stop.asked.wait()
         health.draining = True
