@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from sluicegate.auth.upstream.aws import AwsAuthorizer
 from sluicegate.auth.upstream.failure import CredentialFailed
+from sluicegate.auth.upstream.google import GoogleAuthorizer
 from sluicegate.providers.contract import AwsSigning, GoogleToken, UpstreamCall
 
 __all__ = ["Authorizer", "CredentialFailed"]
@@ -16,10 +17,11 @@ __all__ = ["Authorizer", "CredentialFailed"]
 class Authorizer:
     """By the kind of authorization; one per gateway process, shared by all requests."""
 
-    __slots__ = ("_aws",)
+    __slots__ = ("_aws", "_google")
 
     def __init__(self) -> None:
         self._aws = AwsAuthorizer()
+        self._google = GoogleAuthorizer()
 
     async def headers(self, call: UpstreamCall) -> tuple[tuple[bytes, bytes], ...]:
         """The headers that `call` lacks; none where it is complete. Raises CredentialFailed."""
@@ -30,4 +32,4 @@ class Authorizer:
             case AwsSigning():
                 return await self._aws.headers(call, authorization)
             case GoogleToken():
-                raise CredentialFailed("Google credentials are not supported yet")
+                return await self._google.headers(authorization)

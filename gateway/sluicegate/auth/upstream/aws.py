@@ -6,6 +6,7 @@ imported on first use only: a gateway without AWS does not pay its memory.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -19,6 +20,7 @@ from sluicegate.config import AmbientCredential, AwsCredential
 from sluicegate.providers.contract import AwsSigning, UpstreamCall
 
 if TYPE_CHECKING:
+    from botocore.client import BaseClient
     from botocore.session import Session
 
 _MOST_IDENTITIES = 1024  # credentials come from the configuration; replaced ones fall out here
@@ -56,13 +58,15 @@ class _Identity:
 class AwsAuthorizer:
     """Signs calls; one per gateway process. `clock` gives Unix seconds."""
 
-    __slots__ = ("_clock", "_identities")
+    __slots__ = ("_clock", "_identities", "_roles")
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self._roles = _Roles()
         self._identities: dict[AwsSigning, _Identity] = {}
 
-    def __len__(self) -> int:
+    @property
+    def held(self) -> int:
         """How many credentials are held."""
         return len(self._identities)
 
@@ -85,7 +89,7 @@ class AwsAuthorizer:
             del self._identities[next(iter(self._identities))]
         credential = signing.credential
         if isinstance(credential, AwsCredential) and credential.role_arn is not None:
-            look_up = partial(_assume, credential, signing.region)
+            look_up = partial(self._roles.assume, credential, signing.region)
             identity = _Identity(Renewed(look_up, self._clock), None)
         elif isinstance(credential, AmbientCredential):
             identity = _Identity(Renewed(_Chain(self._clock), self._clock), None)
@@ -159,34 +163,48 @@ def _seconds_left(refresh_needed: Callable[[int], bool]) -> float:
     return float(least)
 
 
-def _assume(credential: AwsCredential, region: str) -> Found[Keys]:
-    """The keys of an assumed role. Blocks. Raises CredentialFailed."""
-    from botocore.config import Config  # noqa: PLC0415 - see the module: loaded on first use
+class _Roles:
+    """Assumes roles. All share one session, since each would hold its own copy of the STS model."""
 
-    source = _static(credential)
-    connect, read = _STS_SECONDS
-    asked = {"RoleArn": credential.role_arn or "", "RoleSessionName": _session_name(credential)}
-    if credential.external_id is not None:
-        asked["ExternalId"] = credential.external_id
-    try:
-        client = _session().create_client(
-            "sts",
-            region_name=region,
-            aws_access_key_id=source.access_key if source is not None else None,
-            aws_secret_access_key=source.secret_key if source is not None else None,
-            aws_session_token=source.token if source is not None else None,
-            config=Config(
-                connect_timeout=connect, read_timeout=read, retries={"total_max_attempts": 2}
-            ),
-        )
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # a session's clients are made one at a time
+        self._session: Session | None = None
+
+    def assume(self, credential: AwsCredential, region: str) -> Found[Keys]:
+        """The keys of an assumed role. Blocks. Raises CredentialFailed."""
+        asked = {"RoleArn": credential.role_arn or "", "RoleSessionName": _session_name(credential)}
+        if credential.external_id is not None:
+            asked["ExternalId"] = credential.external_id
         try:
-            given = cast("_Sts", client).assume_role(**asked)["Credentials"]
-        finally:
-            client.close()
-    except Exception as error:  # as in the chain
-        raise CredentialFailed(_told(f"assuming {credential.role_arn}", error)) from error
-    keys = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
-    return Found(keys, given["Expiration"].timestamp())
+            client = self._client(_static(credential), region)
+            try:
+                given = cast("_Sts", client).assume_role(**asked)["Credentials"]
+            finally:
+                client.close()
+        except CredentialFailed:
+            raise
+        except Exception as error:  # as in the chain
+            self._session = None  # the ambient identity may have changed: it is looked up anew
+            raise CredentialFailed(_told(f"assuming {credential.role_arn}", error)) from error
+        keys = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        return Found(keys, given["Expiration"].timestamp())
+
+    def _client(self, source: Keys | None, region: str) -> BaseClient:
+        connect, read = _STS_SECONDS
+        with self._lock:
+            session = self._session = self._session or _session()
+            from botocore.config import Config  # noqa: PLC0415 - see the module: on first use
+
+            return session.create_client(
+                "sts",
+                region_name=region,
+                aws_access_key_id=source.access_key if source is not None else None,
+                aws_secret_access_key=source.secret_key if source is not None else None,
+                aws_session_token=source.token if source is not None else None,
+                config=Config(
+                    connect_timeout=connect, read_timeout=read, retries={"total_max_attempts": 2}
+                ),
+            )
 
 
 def _session_name(credential: AwsCredential) -> str:
