@@ -87,7 +87,7 @@ _BY_LENGTH = sorted(_GENERATIONS, key=len, reverse=True)
 
 
 @lru_cache(maxsize=1024)
-def capabilities(model: str, info: ModelInfo = ModelInfo()) -> Capabilities:  # noqa: B008 - frozen
+def capabilities(model: str, info: ModelInfo = ModelInfo()) -> Capabilities:  # noqa: B008 - a frozen value
     """What the model takes."""
     found = _generation(model)
     match info.reasoning:
