@@ -195,7 +195,7 @@ class HttpExchange:
         self._stream_head = b"".join(head)
 
     def write(self, data: bytes) -> None:
-        """See Exchange. What belongs together goes out in one piece: each write is a system call."""
+        """See Exchange. What belongs together goes out in one piece: a write is a system call."""
         head, self._stream_head = self._stream_head, b""
         self._write(head + (b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data))
 
