@@ -60,7 +60,7 @@ def test_an_image_by_its_url() -> None:
     ("part", "code", "param"),
     [
         (image("ftp://a.example/b"), "invalid_value", "image_url"),
-        (image("data:image/png;base64,"), "invalid_value", "image_url"),
+        (image("data:image/png;base64,"), "invalid_base64_image", "image_url"),
         (image("data:image/tiff;base64,AAAA"), "unsupported_image_media_type", "image_url"),
         ({"type": "input_image", "file_id": "file-1"}, "unsupported_parameter", "file_id"),
         ({"type": "input_image"}, "invalid_value", "image_url"),

@@ -376,6 +376,13 @@ def test_models_that_always_reason() -> None:
     assert made.dropped == ("reasoning.effort",)
 
 
+def test_a_model_that_takes_only_effort_always_reasons() -> None:
+    info = ModelInfo(reasoning="Effort")
+    chosen = msgspec.structs.replace(deployment(), model_info=info)
+    with pytest.raises(ApiError, match="always reasons"):
+        translator({"input": "hi", "reasoning": {"effort": "none"}}, of=chosen).request()
+
+
 @pytest.mark.parametrize(
     "body",
     [

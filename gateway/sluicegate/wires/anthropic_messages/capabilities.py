@@ -101,8 +101,11 @@ _GENERATIONS: Mapping[str, Capabilities] = MappingProxyType(
 _BY_LENGTH = sorted(_GENERATIONS, key=len, reverse=True)
 
 
+_NOTHING_SAID = ModelInfo()
+
+
 @lru_cache(maxsize=1024)
-def capabilities(model: str, info: ModelInfo = ModelInfo()) -> Capabilities:  # noqa: B008 - frozen
+def capabilities(model: str, info: ModelInfo = _NOTHING_SAID) -> Capabilities:
     """What the model takes; also by its names at Bedrock and at Vertex AI."""
     found = _generation(model)
     if info.max_output_tokens is not None:

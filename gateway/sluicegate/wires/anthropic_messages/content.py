@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from collections.abc import Iterable, Iterator
 
+from sluicegate.api.invalid import invalid
 from sluicegate.api.items import (
     CacheBreakpoint,
     InputFile,
@@ -18,6 +14,14 @@ from sluicegate.api.items import (
     MessagePart,
     OutputText,
     Refusal,
+)
+from sluicegate.api.media import (
+    Media,
+    base64_text,
+    data_uri,
+    file_type,
+    image_type,
+    is_web_address,
 )
 from sluicegate.api.support import unsupported
 from sluicegate.model import ApiError
@@ -33,52 +37,9 @@ from sluicegate.wires.anthropic_messages.body import (
 )
 from sluicegate.wires.anthropic_messages.terms import Dialect
 
-_DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*),", re.IGNORECASE)
-_WEB = re.compile(r"https?://", re.IGNORECASE)
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_SNIFFED = 24  # base64 characters that hold every signature below
-# How the bytes of an image begin. The API judges by them, whatever the media type says.
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
 _PDF = "application/pdf"
-_VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-_TEXTS = frozenset(
-    {
-        "application/json",
-        "application/x-ndjson",
-        "application/javascript",
-        "application/xml",
-        "application/yaml",
-        "application/x-yaml",
-        "application/toml",
-        "application/sql",
-    }
-)
-_EXTENSIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "pdf": _PDF,
-        **dict.fromkeys(
-            (
-                *("txt", "md", "markdown", "rst", "csv", "tsv", "log", "json", "jsonl", "xml"),
-                *("html", "htm", "css", "yaml", "yml", "toml", "ini", "sql", "py", "js", "ts"),
-                *("java", "c", "h", "cpp", "cs", "go", "rs", "rb", "php", "sh", "tex"),
-            ),
-            "text/plain",
-        ),
-    }
-)
-
-
-class _Data(NamedTuple):
-    """A data URI. `text` is base64, or percent-encoded bytes."""
-
-    media_type: str
-    base64: bool
-    text: str
+_TEXT = "text/plain"
 
 
 def cache_control(breakpoint_: CacheBreakpoint | None) -> CacheControl | None:
@@ -141,118 +102,65 @@ def _blocks(
                     yield text
 
 
-# ------------------------------------------------------------------------------------------ images
+# ------------------------------------------------------------------------------- images and files
 
 
 def _image(part: InputImage, path: str, dialect: Dialect) -> ImageBlock:
-    url = part.image_url
+    url, param = part.image_url, f"{path}.image_url"
     if url is None:
         _refuse_id(part.file_id, path)
-        raise _invalid(f"{path}.image_url", "expected a URL or a data URI")
+        raise _invalid(param, "expected a URL or a data URI")
     cached = cache_control(part.prompt_cache_breakpoint)
-    if _WEB.match(url):
-        return ImageBlock(_url_source(url, f"{path}.image_url", dialect), cached)
-    data = _data_uri(url)
-    if data is None:
-        raise _invalid(f"{path}.image_url", "expected an http(s) URL or a data URI")
-    encoded = _encoded(data, f"{path}.image_url")
-    return ImageBlock(Base64Source(_image_type(data.media_type, encoded, path), encoded), cached)
-
-
-def _image_type(declared: str, encoded: str, path: str) -> str:
-    sniffed = _sniff(encoded)
-    if sniffed is not None:
-        return sniffed
-    declared = "image/jpeg" if declared == "image/jpg" else declared
-    if declared in _IMAGES:
-        return declared
-    raise ApiError(
-        400,
-        f"Unsupported image: '{declared or 'unknown'}' is not one of {', '.join(_IMAGES)}.",
-        code="unsupported_image_media_type",
-        param=f"{path}.image_url",
-    )
-
-
-def _sniff(encoded: str) -> str | None:
-    head = encoded[:_SNIFFED]
-    try:
-        start = base64.b64decode(head[: len(head) // 4 * 4])
-    except (binascii.Error, ValueError):
-        return None
-    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for signature, kind in _SIGNATURES if start.startswith(signature)), None)
-
-
-# ------------------------------------------------------------------------------------------- files
+    if is_web_address(url):
+        return ImageBlock(_url_source(url, param, dialect), cached)
+    image = data_uri(url, param)
+    if image is None:
+        raise _invalid(param, "expected an http(s) URL or a data URI")
+    kind = image_type(image)
+    if kind not in _IMAGES:
+        raise ApiError(
+            400,
+            f"Unsupported image: '{image.media_type}' is not one of {', '.join(_IMAGES)}.",
+            code="unsupported_image_media_type",
+            param=param,
+        )
+    return ImageBlock(Base64Source(kind, image.data), cached)
 
 
 def _file(part: InputFile, path: str, dialect: Dialect) -> DocumentBlock:
     title = part.filename or None
     cached = cache_control(part.prompt_cache_breakpoint)
     if part.file_data is not None:
-        key, value = "file_data", part.file_data
-        data = _data_uri(value) or _Data("", base64=True, text=value)
+        param = f"{path}.file_data"
+        held = data_uri(part.file_data, param) or Media("", base64_text(part.file_data, param))
     elif part.file_url is not None:
-        key, value = "file_url", part.file_url
-        if _WEB.match(value):
-            return DocumentBlock(_url_source(value, f"{path}.file_url", dialect), title, cached)
-        data = _data_uri(value)
-        if data is None:
-            raise _invalid(f"{path}.file_url", "expected an http(s) URL or a data URI")
+        param = f"{path}.file_url"
+        if is_web_address(part.file_url):
+            return DocumentBlock(_url_source(part.file_url, param, dialect), title, cached)
+        held = data_uri(part.file_url, param)
+        if held is None:
+            raise _invalid(param, "expected an http(s) URL or a data URI")
     else:
         _refuse_id(part.file_id, path)
         raise _invalid(path, "expected one of file_data, file_url and file_id")
-    return DocumentBlock(_document(data, part.filename or "", f"{path}.{key}"), title, cached)
+    return DocumentBlock(_document(held, part.filename, param), title, cached)
 
 
-def _document(data: _Data, filename: str, param: str) -> Base64Source | PlainTextSource:
-    kind = data.media_type
-    if kind in _VAGUE:
-        kind = _EXTENSIONS.get(filename.rpartition(".")[2].lower(), kind)
+def _document(held: Media, filename: str | None, param: str) -> Base64Source | PlainTextSource:
+    kind = file_type(held.media_type, filename)
     if kind == _PDF:
-        return Base64Source(_PDF, _encoded(data, param))
-    if kind.startswith("text/") or kind in _TEXTS:
-        try:
-            return PlainTextSource("text/plain", _bytes(data, param).decode())
-        except UnicodeDecodeError as error:
-            raise _invalid(param, "expected a text in UTF-8") from error
-    raise ApiError(
-        400,
-        f"Unsupported file: '{kind or 'unknown'}'. This model reads PDF and text files.",
-        code="unsupported_file",
-        param=param,
-    )
-
-
-# -------------------------------------------------------------------------------------------- data
-
-
-def _data_uri(value: str) -> _Data | None:
-    head = _DATA_URI.match(value)
-    if head is None:
-        return None
-    encoded = head[2].lower().endswith(";base64")
-    return _Data(head[1].strip().lower(), encoded, value[head.end() :])
-
-
-def _encoded(data: _Data, param: str) -> str:
-    """The bytes in base64. They are not decoded here: the API judges what is in them."""
-    if data.base64:
-        if not data.text:
-            raise _invalid(param, "it is empty")
-        return data.text
-    return base64.b64encode(_bytes(data, param)).decode("ascii")
-
-
-def _bytes(data: _Data, param: str) -> bytes:
-    if not data.base64:
-        return unquote_to_bytes(data.text)
+        return Base64Source(_PDF, held.data)
+    if kind != _TEXT:
+        raise ApiError(
+            400,
+            f"Unsupported file: '{kind or 'unknown'}'. This model reads PDF and text files.",
+            code="unsupported_file",
+            param=param,
+        )
     try:
-        return base64.b64decode(data.text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid(param, "it is not base64") from error
+        return PlainTextSource(_TEXT, base64.b64decode(held.data).decode())
+    except ValueError as error:  # of base64 without its padding, of bytes that are no UTF-8
+        raise _invalid(param, "expected a text in UTF-8") from error
 
 
 def _url_source(url: str, param: str, dialect: Dialect) -> UrlSource:
@@ -267,4 +175,4 @@ def _refuse_id(file_id: str | None, path: str) -> None:
 
 
 def _invalid(param: str, why: str) -> ApiError:
-    return ApiError(400, f"Invalid '{param}': {why}.", code="invalid_value", param=param)
+    return invalid(f"Invalid '{param}': {why}.", "invalid_value", param)

@@ -32,6 +32,7 @@ from sluicegate.api.items import (
     OpaqueItem,
     Reasoning,
 )
+from sluicegate.api.omissions import Omissions
 from sluicegate.api.toolset import function_name
 from sluicegate.model import ApiError
 from sluicegate.wires.anthropic_messages.body import (
@@ -46,7 +47,6 @@ from sluicegate.wires.anthropic_messages.body import (
     WireMessage,
 )
 from sluicegate.wires.anthropic_messages.content import blocks, text_blocks
-from sluicegate.wires.anthropic_messages.support import Omissions
 from sluicegate.wires.anthropic_messages.terms import Dialect
 from sluicegate.wires.anthropic_messages.thinking import unseal_thinking
 

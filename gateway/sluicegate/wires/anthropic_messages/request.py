@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from sluicegate.api.answer import Echo, echo
+from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Parameters, decode_parameters
 from sluicegate.api.request import ResponsesRequest, decode_request, given, merge_parameters
 from sluicegate.api.support import check
@@ -22,7 +23,7 @@ from sluicegate.wires.anthropic_messages.body import (
 from sluicegate.wires.anthropic_messages.caching import Prompt, marked
 from sluicegate.wires.anthropic_messages.capabilities import Capabilities, capabilities
 from sluicegate.wires.anthropic_messages.history import Reader, tell, without_thinking
-from sluicegate.wires.anthropic_messages.support import SUPPORT, Omissions
+from sluicegate.wires.anthropic_messages.support import SUPPORT
 from sluicegate.wires.anthropic_messages.terms import Terms
 from sluicegate.wires.anthropic_messages.thinking import (
     Circumstances,

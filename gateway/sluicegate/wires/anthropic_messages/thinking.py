@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Effort as AskedEffort
 from sluicegate.api.parameters import ReasoningOptions
 from sluicegate.api.sealed import seal, unseal
@@ -19,9 +20,9 @@ from sluicegate.wires.anthropic_messages.body import (
     ThinkingConfig,
 )
 from sluicegate.wires.anthropic_messages.capabilities import Capabilities
-from sluicegate.wires.anthropic_messages.support import Omissions
 
 _EFFORT = "reasoning.effort"
+_ALWAYS = "this model always reasons; the least effort is 'low'"
 _LEAST_BUDGET = 1024  # the API's own lower bound
 _ANSWER_SHARE = 5  # one part in so many of `max_tokens` is left for the answer
 _BUDGETS: Mapping[AskedEffort, int] = MappingProxyType(
@@ -82,6 +83,8 @@ def plan_thinking(
                 omissions.unsupported(_EFFORT)
             return Thinking(thinks=False)
         case "Effort":
+            if effort == "none":
+                omissions.unsupported(_EFFORT, _ALWAYS)
             return Thinking(effort=None if effort is None else _level(effort, model))
         case "Budget":
             return _budget(effort, circumstances, omissions)
@@ -120,7 +123,7 @@ def _adaptive(
         return Thinking() if summary is None else Thinking(_ADAPTIVE, thinks=True)
     if effort == "none":
         if model.off == "never":
-            omissions.unsupported(_EFFORT, "this model always reasons; the least effort is 'low'")
+            omissions.unsupported(_EFFORT, _ALWAYS)
             return Thinking(_ADAPTIVE, "low", thinks=True)
         return _off(model)
     if circumstances.max_tokens <= _LEAST_BUDGET and model.off != "never":
