@@ -189,7 +189,7 @@ async def test_a_refused_role_names_the_code_and_nothing_else(
         )
         with pytest.raises(CredentialFailed) as failed:
             await signed_by(credential)
-    assert str(failed.value) == f"assuming {ROLE} failed: AccessDenied"
+    assert str(failed.value) == "assuming its role failed: AccessDenied"
 
 
 async def test_no_identity_at_all_says_what_to_do() -> None:

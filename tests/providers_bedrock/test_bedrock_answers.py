@@ -269,6 +269,16 @@ def test_where_a_call_goes(
     assert call.authorization == AwsSigning(AmbientCredential(), region, "bedrock")
 
 
+def test_an_endpoint_that_is_no_url_is_said_when_it_is_configured() -> None:
+    with pytest.raises(Unavailable, match="AWS_ENDPOINT_URL_BEDROCK_RUNTIME"):
+        call_of(deployment(), AmbientCredential(), AWS_ENDPOINT_URL_BEDROCK_RUNTIME="vpce.example")
+
+
+def test_the_account_in_an_arn_is_not_shown_to_clients() -> None:
+    arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"
+    assert whole(answered({"text": "x"}), {}, arn)["model"] == "abc"
+
+
 @pytest.mark.parametrize("model", [".", ".."])
 def test_a_model_that_would_be_a_path_of_dots_does_not_exist(model: str) -> None:
     with pytest.raises(ApiError) as error:

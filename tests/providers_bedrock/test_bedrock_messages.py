@@ -131,6 +131,11 @@ def test_ids_that_bedrock_would_refuse_are_replaced_alike_on_both_sides() -> Non
     sent({"input": items, "tools": [WEATHER]}, MISTRAL)
 
 
+def test_names_in_a_history_that_no_tool_could_have_are_made_legal() -> None:
+    items = [call("c", name="functions.get weather" + "x" * 100), result("c")]
+    sent({"input": items, "tools": [WEATHER]})
+
+
 def test_custom_and_namespace_calls_come_back_under_their_upstream_names() -> None:
     items = [
         {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": 'say "hi"'},

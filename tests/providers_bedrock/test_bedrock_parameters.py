@@ -177,10 +177,10 @@ def test_nova_thinks_less_where_the_answer_is_limited() -> None:
 def test_a_budget_leaves_room_or_thought_is_left_out_and_said() -> None:
     fields = {"reasoning": {"effort": "high"}, "max_output_tokens": 3000}
     body = sent(fields, CLAUDE_37)
-    assert body["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 2999
+    assert body["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 2400
     info = ModelInfo(max_output_tokens=4096)
     body = sent({"reasoning": {"effort": "high"}}, CLAUDE_37, info=info)
-    assert body["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 4095
+    assert body["additionalModelRequestFields"]["thinking"]["budget_tokens"] == 3276
     for model in (CLAUDE_37, OPUS_46):
         made = translator(fields | {"max_output_tokens": 1024}, model)
         assert "additionalModelRequestFields" not in accepted(made.request().body)

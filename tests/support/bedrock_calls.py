@@ -124,8 +124,7 @@ def call(call_id: str, arguments: str = "{}", **more: Any) -> JsonObject:  # noq
         "call_id": call_id,
         "name": "weather",
         "arguments": arguments,
-        **more,
-    }
+    } | more
 
 
 def result(call_id: str, output: object = "sunny") -> JsonObject:

@@ -58,7 +58,7 @@ NOTHING: dict[str, object] = {
     "truncation": "disabled",
     "service_tier": "auto",
     "text": {"format": {"type": "text"}},
-    "reasoning": {"effort": None},
+    "reasoning": {"effort": None, "mode": "standard"},
     "temperature": None,
     "moderation": None,
 }

@@ -124,7 +124,7 @@ def asked(request: ResponsesRequest, parameters: Parameters) -> Iterator[str]:
         yield "text.verbosity"
     if fields.reasoning is not UNSET:
         for name in ("effort", "summary", "mode", "context"):
-            if getattr(parameters.reasoning, name) is not None:
+            if getattr(parameters.reasoning, name) not in {None, "standard"}:  # standard: a mode
                 yield f"reasoning.{name}"
     members = decode_members(request.body)
     for name in _OTHER:

@@ -9,6 +9,7 @@ forces is never dropped.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple
@@ -34,6 +35,7 @@ from sluicegate.api.tools import (
 from sluicegate.model import ApiError
 
 _SEPARATOR = "__"
+_ILLEGAL = re.compile(r"[^a-zA-Z0-9_-]")
 _HASH = 8  # hex digits that keep a shortened name apart from others
 
 
@@ -82,6 +84,7 @@ class Toolset(NamedTuple):
 def function_name(name: str, namespace: str | None, longest: int) -> str:
     """The upstream's name of a tool; also for calls in the history, whose tool may be gone."""
     whole = name if namespace is None else f"{namespace}{_SEPARATOR}{name}"
+    whole = _ILLEGAL.sub("_", whole) or "_"  # only a history's name can have such
     if len(whole) <= longest:
         return whole
     digest = hashlib.sha256(whole.encode()).hexdigest()[:_HASH]

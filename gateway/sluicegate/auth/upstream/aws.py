@@ -185,7 +185,7 @@ class _Roles:
             raise
         except Exception as error:  # as in the chain
             self._session = None  # the ambient identity may have changed: it is looked up anew
-            raise CredentialFailed(_told(f"assuming {credential.role_arn}", error)) from error
+            raise CredentialFailed(_told("assuming its role", error)) from error
         keys = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
         return Found(keys, given["Expiration"].timestamp())
 

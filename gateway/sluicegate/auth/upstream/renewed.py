@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, NamedTuple, TypeVar
 
 from sluicegate.auth.upstream.failure import CredentialFailed
 
 T = TypeVar("T")
+
+# Their own, so that a metadata service that hangs keeps no name from being resolved.
+_THREADS = ThreadPoolExecutor(4, "credentials")
 
 # Seconds. A renewal begins this long before a value expires, for those that live long enough.
 _AHEAD = 840.0  # below botocore's own 15 minutes, so that it renews when it is asked
@@ -81,7 +85,7 @@ class Renewed(Generic[T]):
     async def _renew(self) -> None:
         """Look up once. Never raises, since nobody may be left to be told."""
         try:
-            found = await asyncio.to_thread(self._look_up)
+            found = await asyncio.get_running_loop().run_in_executor(_THREADS, self._look_up)
         except CredentialFailed as failure:
             self._failure = failure
             usable = self._found is not None and _usable(self._found, self._clock())

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-from sluicegate.api.request import ResponsesRequest, decode_request, merge_parameters
+from sluicegate.api.request import ResponsesRequest
 from sluicegate.config import (
     AmbientCredential,
     AwsCredential,
     BedrockUpstream,
     Credential,
     Deployment,
-    Parameters,
     SecretCredential,
 )
 from sluicegate.model import ApiError
@@ -39,7 +38,6 @@ class BedrockConnector:
         "_authorization",
         "_deployment",
         "_headers",
-        "_parameters",
         "_prefix",
         "_source",
         "base_url",
@@ -53,14 +51,11 @@ class BedrockConnector:
         self.base_url = base_url
         self._prefix = urlsplit(base_url).path.rstrip("/")
         self._deployment = deployment
-        self._parameters = deployment.parameters if deployment.parameters != Parameters() else None
         bearer = key if isinstance(key, str) else None
         self._authorization = (
             AwsSigning(key, region, _SERVICE) if not isinstance(key, str) else None
         )
-        self._source = Source(
-            f"{deployment.namespace}/{deployment.name}", (bearer,) if bearer else ()
-        )
+        self._source = Source(f"{deployment.namespace}/{deployment.name}", _secrets(key))
         self._headers = (
             _JSON,
             *(((b"authorization", b"Bearer " + bearer.encode()),) if bearer else ()),
@@ -69,11 +64,6 @@ class BedrockConnector:
 
     def translator(self, request: ResponsesRequest, model: str) -> BedrockTranslator:
         """A translator of this request."""
-        if self._parameters is not None:
-            body = merge_parameters(
-                request.body, self._parameters.defaults, self._parameters.overrides
-            )
-            request = decode_request(body)
         operation = "converse-stream" if request.stream else "converse"
 
         def call(body: bytes) -> UpstreamCall:
@@ -105,6 +95,16 @@ def _path_segment(model: str) -> str:
     return quote(model, safe="")
 
 
+def _secrets(key: str | _SignedBy) -> tuple[str, ...]:
+    match key:
+        case str():
+            return (key,)
+        case AwsCredential(secret_access_key=secret, session_token=token):
+            return tuple(value for value in (secret, token) if value)
+        case AmbientCredential():
+            return ()
+
+
 class _Bedrock:
     def connector(
         self, deployment: Deployment, credential: Credential, environ: Mapping[str, str]
@@ -114,6 +114,8 @@ class _Bedrock:
             raise TypeError(f"not a Bedrock deployment: {deployment.id}")
         region = _region(upstream)
         base_url = upstream.base_url or environ.get(_ENDPOINT) or _endpoint(region)
+        if not base_url.startswith(("https://", "http://")):
+            raise Unavailable(f"{_ENDPOINT} must be an http or https URL")
         match credential:
             case SecretCredential(value=key):
                 return BedrockConnector(deployment, base_url, region, key)

@@ -8,7 +8,7 @@ import msgspec
 
 from sluicegate.api.answer import echo
 from sluicegate.api.parameters import decode_parameters
-from sluicegate.api.request import ResponsesRequest
+from sluicegate.api.request import ResponsesRequest, decode_request, merge_parameters
 from sluicegate.api.stream import ResponseStream, fold
 from sluicegate.config import Deployment
 from sluicegate.framing.aws_eventstream import Frame, FrameReader, FramingError
@@ -63,10 +63,15 @@ class BedrockTranslator:
 
     def request(self) -> UpstreamCall:
         """The call. Raises ApiError (400) for what Bedrock can't be asked."""
-        parameters = decode_parameters(self._request)
-        prepared = prepare(self._request, parameters, self._model, self._deployment)
+        request, own = self._request, self._deployment.parameters
+        if own.defaults or own.overrides:
+            body = merge_parameters(request.body, own.defaults, own.overrides)
+            request = decode_request(body)
+        parameters = decode_parameters(request)
+        prepared = prepare(request, parameters, self._model, self._deployment)
         self.dropped = prepared.dropped
-        self._stream = ResponseStream(echo(parameters, store=False), self._model)
+        shown = self._model.rpartition("/")[2]  # an ARN names the account, too
+        self._stream = ResponseStream(echo(parameters, store=False), shown)
         self._blocks = BlockWriter(self._stream, prepared)
         return self._call(prepared.body)
 

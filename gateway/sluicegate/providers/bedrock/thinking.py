@@ -93,9 +93,10 @@ def _adaptive(effort: str) -> Thinking:
 def _budget(effort: Effort, most_tokens: int | None) -> Thinking:
     budget = BUDGETS[effort]
     if most_tokens is not None:
-        budget = min(budget, most_tokens - 1)
-        if budget < LEAST_BUDGET:
+        if most_tokens <= LEAST_BUDGET:
             return NO_THINKING
+        # Thought counts against the limit; a fifth of it is kept for the answer.
+        budget = min(budget, max(LEAST_BUDGET, most_tokens * 4 // 5))
     return Thinking({"thinking": {"type": "enabled", "budget_tokens": budget}}, on=True)
 
 

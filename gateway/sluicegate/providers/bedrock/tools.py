@@ -67,8 +67,8 @@ def _entries(tools: Toolset, model: Model) -> list[wire.ToolEntry]:
 def _entry(function: FunctionSpec, model: Model) -> wire.ToolSpecEntry:
     # OpenAI's default of strict: true is not taken over: a schema made without it in mind is
     # refused by models that enforce schemas.
-    strict = model.structured and function.strict is True
     schema = function.parameters
+    strict = model.structured and function.strict is True and closes_its_objects(schema)
     if strict and model.restrained:
         schema = restrained(schema)
     spec = wire.ToolSpec(
