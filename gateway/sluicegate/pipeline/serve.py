@@ -40,6 +40,7 @@ _FOREVER = float("inf")
 _NOT_VISIBLE = re.compile(r"[^!-~]")
 _LONGEST_DROPPED = 2000  # characters of a header
 _SHOWN = 200  # characters of a client's own word that an error repeats
+_FAILED = "500"
 _CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
 
 
@@ -63,7 +64,7 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         (b"x-sluicegate-config", live.snapshot.revision.encode()),
     ]
     plan: Plan | None = None
-    status, usage = _CLIENT_CLOSED, None
+    status, usage = _FAILED, None  # unless something better is found to have happened
     gateway.tally.in_flight += 1
     try:
         caller = identify(gateway, live, exchange.headers)
@@ -83,7 +84,10 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         if plan is None:
             gateway.tally.refuse(error.error.code or status)
     except ClientGone:
-        pass  # nobody is there to be answered; it is counted as 499
+        status = _CLIENT_CLOSED  # nobody is there to be answered
+    except asyncio.CancelledError:
+        status = _CLIENT_CLOSED
+        raise
     finally:
         gateway.tally.in_flight -= 1
         if plan is not None:
@@ -168,9 +172,9 @@ async def _stream(
     finally:
         relay.close()
     if relay.terminal is None:
-        return "500", None
+        raise RuntimeError("a translator left its stream without an end")
     outcome = terminal_outcome(relay.terminal)
-    return ("500" if outcome.status == "failed" else "200"), outcome.usage
+    return (_FAILED if outcome.status == "failed" else "200"), outcome.usage
 
 
 async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
