@@ -192,8 +192,12 @@ def test_what_does_not_parse_keeps_its_objects_but_not_client_keys() -> None:
     assert names(broken) == ["a", "b"]
     assert SecretRef("default", "s") in broken.secrets
     assert broken.carried == 3
-    gone = load_text("f.yaml", md("b").replace("{name:", "{name: ["), good)
-    assert names(gone) == ["b"], "an object that the broken text does not name was deleted"
+    beside = load_text("f.yaml", f"{md('b')}---\n{KEY}---\n{{[not: yaml\n", good)
+    assert names(beside) == ["a", "b", *names(load_text("f.yaml", KEY))]
+    deleted = load_text("f.yaml", f"{md('a')}---\n{md('b')}---\n{{[not: yaml\n", good)
+    assert names(deleted) == ["a", "b"], "a client key that is not there grants nothing"
+    healed = load_text("f.yaml", md("b"), beside)
+    assert names(healed) == ["b"]
 
 
 def test_a_file_that_can_not_be_read_keeps_its_objects_but_not_client_keys() -> None:

@@ -8,7 +8,6 @@ loop), by `lint` and by tests. Specs are judged by compile, not here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Mapping
 from types import MappingProxyType
 
@@ -33,8 +32,9 @@ _NO_DOCUMENTS: Mapping[str, Document] = MappingProxyType({})
 class LoadedFile(Struct, frozen=True, gc=False):
     """What a file holds. `documents` is the memo for the next load of the same file.
 
-    `unreadable`: a document's YAML does not parse. Objects that the previous load found in it are
-    kept (`carried`), but for client keys: what grants access fails closed.
+    `unreadable`: a document can't be read whole. Objects of the previous load that are missing now
+    may be what it was about, so they are kept (`carried`), but for client keys: what grants access
+    fails closed.
     """
 
     file: str
@@ -83,7 +83,7 @@ def load_steps(
         document = known.get(piece.text)
         loader.add(piece, read_document(piece.text) if document is None else document)
         yield
-    if previous is not None and loader.broken:
+    if previous is not None and loader.unreadable:
         loader.carry(previous)
     return loader.result()
 
@@ -95,7 +95,7 @@ def unreadable_file(file: str, message: str, previous: LoadedFile | None = None)
     """
     loader = _Loader(file, _NOTHING)
     loader.diagnostics.append(Diagnostic(file, 1, "", "", "", "", "Unreadable", "error", message))
-    loader.broken.append("")
+    loader.unreadable = True
     if previous is not None:
         loader.carry(previous)
         loader.documents.update(previous.documents)
@@ -114,13 +114,12 @@ class _Loader:
         self._carried = 0
         self.documents: dict[str, Document] = {}
         self.diagnostics: list[Diagnostic] = []
-        self.broken: list[str] = []  # the text of documents that do not parse
+        self.unreadable = False
 
     def add(self, piece: Piece, document: Document) -> None:
         self.documents[piece.text] = document
         self._ignored += document.ignored
-        if not document.readable:
-            self.broken.append(piece.text)
+        self.unreadable |= not document.readable or bool(document.problems)
         for problem in document.problems:
             self.diagnostics.append(self._diagnostic(piece, problem))
         for found in document.resources:
@@ -176,19 +175,15 @@ class _Loader:
         )
 
     def carry(self, previous: LoadedFile) -> None:
-        """Keep the objects of the previous load that what now does not parse still names."""
+        """Keep what the previous load had and this one misses, but for client keys."""
         for ref, resource in previous.resources.items():
-            if ref not in self._resources and self._named(ref.name) and not _grants(resource):
+            if ref not in self._resources and not _grants(resource):
                 self._resources[ref] = resource
                 self._carried += 1
         for ref, secret in previous.secrets.items():
-            if ref not in self._secrets and self._named(ref.name):
+            if ref not in self._secrets:
                 self._secrets[ref] = secret
                 self._carried += 1
-
-    def _named(self, name: str) -> bool:
-        word = re.compile(rf"(?<![A-Za-z0-9.-]){re.escape(name)}(?![A-Za-z0-9.-])")
-        return any(not text or word.search(text) for text in self.broken)
 
     def result(self) -> LoadedFile:
         return LoadedFile(
@@ -197,7 +192,7 @@ class _Loader:
             self._secrets,
             tuple(self.diagnostics),
             self._ignored,
-            unreadable=bool(self.broken),
+            unreadable=self.unreadable,
             carried=self._carried,
             documents=self.documents,
         )

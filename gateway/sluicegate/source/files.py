@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sluicegate.resources import Diagnostic, Inventory, LoadedFile, load_steps
+from sluicegate.resources import Inventory, LoadedFile, load_steps
 from sluicegate.source.scan import Content, Fault, Scan, Signature
 
 
@@ -20,7 +20,6 @@ class _Known:
     signature: Signature | None = None  # of what was read last
     text: int | None = None  # hash of the text that was read last
     fault: Fault | None = None  # why it could not be read
-    broken: tuple[Diagnostic, ...] = ()  # why its text could not be parsed
     loaded: LoadedFile | None = None  # the last good content; it is what serves
 
 
@@ -44,7 +43,7 @@ class FileSet:
         self._environ = environ
         self._known: dict[str, _Known] = {}
         self._uncertain: dict[str, _Known] = {}  # to be read again, be the signature the same
-        self._flawed: dict[str, _Known] = {}  # whose present content is not what serves
+        self._flawed: dict[str, _Known] = {}  # that can't be read
         self._faults: Mapping[str, Fault] = {}
 
     def __len__(self) -> int:
@@ -114,8 +113,6 @@ class FileSet:
         for path, known in self._flawed.items():
             if known.fault is not None:
                 yield f"{path}: {known.fault.message}"
-            for diagnostic in known.broken:
-                yield str(diagnostic)
         for diagnostic in self.inventory.diagnostics():
             if diagnostic.severity == "error":
                 yield str(diagnostic)
@@ -129,22 +126,17 @@ class FileSet:
             changed = content.text != known.fault
             known.fault, known.text = content.text, None
         elif known.text != (text := hash(content.text)):
-            known.fault, known.broken = None, ()
+            known.fault = None
             yield from self._parse(path, content.text, known)
             known.text = text
             changed = True
         known.signature = signature
         _keep(self._uncertain, path, known, belongs=content.signature != signature)
-        _keep(self._flawed, path, known, belongs=bool(known.fault or known.broken))
+        _keep(self._flawed, path, known, belongs=known.fault is not None)
         return changed
 
     def _parse(self, path: str, text: str, known: _Known) -> Generator[None, None, None]:
-        good = known.loaded
-        loaded = yield from load_steps(path, text, good, self._environ)
-        if good is not None and _is_whole(good) and not _is_whole(loaded):
-            # Nobody can tell which object the broken text was about, so all of the file's stay.
-            known.broken = loaded.diagnostics
-            return
+        loaded = yield from load_steps(path, text, known.loaded, self._environ)
         yield from self.inventory.replace_steps(path, loaded)
         known.loaded = loaded
 
@@ -156,13 +148,6 @@ class FileSet:
             return False
         yield from self.inventory.replace_steps(path, None)
         return True
-
-
-def _is_whole(loaded: LoadedFile) -> bool:
-    """Whether every document could be read far enough to know what object it is."""
-    return not loaded.unreadable and all(
-        diagnostic.name or diagnostic.severity != "error" for diagnostic in loaded.diagnostics
-    )
 
 
 def _keep(among: dict[str, _Known], path: str, known: _Known, *, belongs: bool) -> None:
