@@ -6,13 +6,11 @@ gateway, and `s3://` would be read with the deployment's own rights.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
+from sluicegate.api.invalid import invalid
 from sluicegate.api.items import InputFile, InputImage
+from sluicegate.api.media import Media, base64_text, data_uri, file_type, image_type
 from sluicegate.api.support import unsupported
 from sluicegate.model import ApiError
 from sluicegate.providers.bedrock.wire import (
@@ -25,18 +23,13 @@ from sluicegate.providers.bedrock.wire import (
     ImageFormat,
 )
 
-_DATA = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*),", re.ASCII | re.IGNORECASE)
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9 ()\[\]-]+")
 _BLANKS = re.compile(r"\s+")
 _LONGEST_NAME = 180  # characters; the bound is 200, a number may follow
-_HEAD = 32  # characters of base64 that show what an image is
-_BAD_REQUEST = 400
 
 _IMAGE_TYPES: dict[str, ImageFormat] = {
     "image/png": "png",
     "image/jpeg": "jpeg",
-    "image/jpg": "jpeg",
     "image/gif": "gif",
     "image/webp": "webp",
 }
@@ -66,11 +59,6 @@ _EXTENSIONS: dict[str, DocumentFormat] = {
 }
 
 
-class _Data(NamedTuple):
-    media_type: str  # lower-case, "" where none is given
-    base64: str
-
-
 class DocumentNames:
     """Names for the documents of one request: safe, and each once."""
 
@@ -95,91 +83,55 @@ class DocumentNames:
 def image_block(part: InputImage, param: str) -> ImageBlock:
     """An image from its data URI. Raises ApiError (400)."""
     if part.image_url is None:
-        raise _refused(f"{param}.file_id", "ids of files belong to the provider that has the file")
-    data = _data_uri(part.image_url, f"{param}.image_url")
-    sniffed = _sniff(data.base64)
-    kind = sniffed or _IMAGE_TYPES.get(data.media_type)
+        raise _foreign_id(f"{param}.file_id")
+    param = f"{param}.image_url"
+    image = _inside(part.image_url, param)
+    kind = _IMAGE_TYPES.get(image_type(image) or "")
     if kind is None:
-        raise ApiError(
-            _BAD_REQUEST,
-            f"Invalid '{param}.image_url': expected an image of type png, jpeg, gif or webp.",
-            code="unsupported_image_media_type",
-            param=f"{param}.image_url",
+        raise invalid(
+            f"Invalid '{param}': expected an image of type png, jpeg, gif or webp.",
+            "unsupported_image_media_type",
+            param,
         )
-    return ImageBlock(Image(kind, Bytes(data.base64)))
+    return ImageBlock(Image(kind, Bytes(image.data)))
 
 
 def document_block(part: InputFile, param: str, names: DocumentNames) -> DocumentBlock:
     """A file from its data. Raises ApiError (400)."""
     if part.file_data is not None:
-        where = f"{param}.file_data"
-        data = (
-            _data_uri(part.file_data, where)
-            if part.file_data[:5].lower() == "data:"
-            else _Data("", _checked(part.file_data, where))
-        )
+        param = f"{param}.file_data"
+        held = data_uri(part.file_data, param) or Media("", base64_text(part.file_data, param))
     elif part.file_url is not None:
-        where = f"{param}.file_url"
-        data = _data_uri(part.file_url, where)
+        param = f"{param}.file_url"
+        held = _inside(part.file_url, param)
     else:
-        raise _refused(f"{param}.file_id", "ids of files belong to the provider that has the file")
-    extension = (part.filename or "").rpartition(".")[2].lower()
-    kind = _DOCUMENT_TYPES.get(data.media_type) or _EXTENSIONS.get(extension)
-    if kind is None and data.media_type.startswith("text/"):
-        kind = "txt"
+        raise _foreign_id(f"{param}.file_id")
+    kind = _format(held, part.filename)
     if kind is None:
-        raise ApiError(
-            _BAD_REQUEST,
-            f"Invalid '{where}': expected a file of type {', '.join(_EXTENSIONS)}, by its media "
+        raise invalid(
+            f"Invalid '{param}': expected a file of type {', '.join(_EXTENSIONS)}, by its media "
             "type or its filename.",
-            code="invalid_value",
-            param=where,
+            "invalid_value",
+            param,
         )
-    return DocumentBlock(Document(kind, names.name(part.filename), Bytes(data.base64)))
+    return DocumentBlock(Document(kind, names.name(part.filename), Bytes(held.data)))
 
 
-def _data_uri(uri: str, param: str) -> _Data:
-    """RFC 2397."""
-    found = _DATA.match(uri)
-    if found is None:
-        raise _refused(param, "this model takes the content itself, as a data: URI")
-    payload = uri[found.end() :]
-    parameters = found["parameters"].lower().split(";")
-    if "base64" in parameters:
-        text = unquote_to_bytes(payload).decode("latin-1") if "%" in payload else payload
-        return _Data(found["type"].lower(), _checked(text, param))
-    encoded = base64.b64encode(unquote_to_bytes(payload)).decode()
-    return _Data(found["type"].lower(), _checked(encoded, param))
+def _format(held: Media, filename: str | None) -> DocumentFormat | None:
+    """By the media type, else by the name; what is text in any other way is text."""
+    extension = (filename or "").rpartition(".")[2].lower()
+    kind = _DOCUMENT_TYPES.get(held.media_type) or _EXTENSIONS.get(extension)
+    if kind is None and file_type(held.media_type, filename) == "text/plain":
+        return "txt"
+    return kind
 
 
-def _checked(text: str, param: str) -> str:
-    """Base64 without line breaks. The upstream reads the bytes; here only the alphabet counts."""
-    if not text.isascii() or _BASE64.fullmatch(text) is None:
-        text = _BLANKS.sub("", text)
-        if _BASE64.fullmatch(text) is None:
-            raise ApiError(
-                _BAD_REQUEST,
-                f"Invalid '{param}': expected base64.",
-                code="invalid_base64_image" if param.endswith("image_url") else "invalid_value",
-                param=param,
-            )
-    return text
+def _inside(uri: str, param: str) -> Media:
+    held = data_uri(uri, param)
+    if held is None:
+        raise unsupported(param, "this model takes the content itself, as a data: URI")
+    return held
 
 
-def _sniff(data: str) -> ImageFormat | None:
-    """What the first bytes say: a wrong media type is refused upstream."""
-    try:
-        head = base64.b64decode(data[: min(_HEAD, len(data) // 4 * 4)])
-    except binascii.Error:
-        return None
-    if head.startswith(b"\x89PNG"):
-        return "png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if head.startswith(b"GIF8"):
-        return "gif"
-    return "webp" if head[:4] == b"RIFF" and head[8:12] == b"WEBP" else None
-
-
-def _refused(param: str, why: str) -> ApiError:
-    return unsupported(param, why)
+def _foreign_id(param: str) -> ApiError:
+    return unsupported(param, "ids of files belong to the provider that has the file")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -37,6 +37,7 @@ from sluicegate.api.items import (
     Reasoning,
     Refusal,
 )
+from sluicegate.api.omissions import Omissions
 from sluicegate.api.support import unsupported
 from sluicegate.api.toolset import function_name
 from sluicegate.providers.bedrock import wire
@@ -71,7 +72,7 @@ class HistoryOptions(NamedTuple):
     model: Model
     ttl: Literal["1h"] | None
     told: bool
-    leave_out: Callable[[str, str], None]  # (name, param): refuse or drop an item of this kind
+    omissions: Omissions
 
 
 def conversation(
@@ -122,7 +123,9 @@ class _History:
             case Compaction() | CompactionTrigger() | ItemReference():
                 raise unsupported(param, "what it stands for is not here to be read")
             case OpaqueItem():
-                self._options.leave_out(item.type, f"{param}.type")
+                self._options.omissions.unsupported(
+                    param, f"items of type '{item.type}' are not supported with this model"
+                )
 
     def finished(self) -> Conversation:
         self._answer()

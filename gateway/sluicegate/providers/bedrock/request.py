@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Parameters
 from sluicegate.api.request import Fields, ResponsesRequest, given
-from sluicegate.api.support import check, parameter_of, unsupported
+from sluicegate.api.support import check
 from sluicegate.api.toolset import Toolset, toolset
 from sluicegate.config import Deployment, ModelInfo
 from sluicegate.providers.bedrock import wire
@@ -40,33 +41,14 @@ class Prepared(NamedTuple):
     dropped: tuple[str, ...]
 
 
-class _Left:
-    """What can't be honoured: refused, or left out and named, as the deployment says."""
-
-    def __init__(self, dropped: tuple[str, ...], *, drop: bool) -> None:
-        self._drop = drop
-        self.names = list(dropped)
-
-    def out(self, feature: str, why: str) -> None:
-        """Raises ApiError (400) where the deployment refuses."""
-        if not self._drop:
-            raise unsupported(parameter_of(feature), why)
-        self.names.append(feature)
-
-    def item(self, kind: str, param: str) -> None:
-        """An input item of a kind that has no form here. Raises ApiError (400)."""
-        if not self._drop:
-            raise unsupported(param, f"items of type '{kind}' are not supported with this model")
-        self.names.append(f"input.{kind}")
-
-
 def prepare(
     request: ResponsesRequest, parameters: Parameters, name: str, deployment: Deployment
 ) -> Prepared:
     """`name` is the upstream's model. Raises ApiError (400)."""
     fields = parameters.fields
     drop = deployment.unsupported_parameters == "Drop"
-    left = _Left(check(request, parameters, SUPPORT, drop=drop), drop=drop)
+    left = Omissions(drop=drop)
+    left.leave_out(*check(request, parameters, SUPPORT, drop=drop))
     model = with_override(model_of(name), deployment.model_info)
     tools = toolset(
         parameters.tools,
@@ -75,9 +57,10 @@ def prepare(
         hosted=WEB_SEARCH if model.grounding else frozenset(),
         drop=deployment.unsupported_tools == "Drop",
     )
+    left.leave_out(*tools.dropped)
     plan = tool_plan(tools, parameters.text.format, model)
     ttl = "1h" if given(fields.prompt_cache_retention) == "24h" else None
-    options = HistoryOptions(model, ttl, plan.config is None, left.item)
+    options = HistoryOptions(model, ttl, plan.config is None, left)
     told = conversation(given(fields.instructions), parameters.items, options)
     thoughts = _thinking(
         parameters, model, deployment.model_info, plan, left, unsigned=told.unsigned_calls
@@ -98,7 +81,7 @@ def prepare(
         tools=tools,
         answer_tool=plan.answer_tool,
         single_call=given(fields.parallel_tool_calls) is False,
-        dropped=(*left.names, *tools.dropped),
+        dropped=left.names(),
     )
 
 
@@ -107,7 +90,7 @@ def _thinking(
     model: Model,
     info: ModelInfo,
     plan: ToolPlan,
-    left: _Left,
+    left: Omissions,
     *,
     unsigned: bool,
 ) -> Thinking:
@@ -115,7 +98,7 @@ def _thinking(
     if effort is None or effort == "none":
         return NO_THINKING
     if model.thinking is None:
-        left.out("reasoning.effort", "this model has no setting for it")
+        left.unsupported("reasoning.effort", "this model has no setting for it")
         return NO_THINKING
     fields = parameters.fields
     most = given(fields.max_output_tokens) or info.max_output_tokens
@@ -131,12 +114,12 @@ def _thinking(
     if thoughts.on and (plan.forced or unsigned):
         thoughts = NO_THINKING
     if thoughts == NO_THINKING:
-        left.names.append("reasoning.effort")
+        left.leave_out("reasoning.effort")
     return thoughts
 
 
 def _inference(
-    fields: Fields, model: Model, thoughts: Thinking, left: _Left
+    fields: Fields, model: Model, thoughts: Thinking, left: Omissions
 ) -> wire.InferenceConfig | None:
     temperature, top_p = given(fields.temperature), given(fields.top_p)
     if temperature is not None:
@@ -149,24 +132,26 @@ def _inference(
     return wire.InferenceConfig(most, temperature, top_p)
 
 
-def _temperature(value: float, model: Model, thoughts: Thinking, left: _Left) -> float | None:
+def _temperature(value: float, model: Model, thoughts: Thinking, left: Omissions) -> float | None:
     if not model.sampling or thoughts.on:
         if value != 1:  # which is what such a model does by itself
-            left.out("temperature", "this model answers with its own, or thinks with its own")
+            left.unsupported(
+                "temperature", "this model answers with its own, or thinks with its own"
+            )
         return None
     if value > 1:
-        left.out("temperature", "this model takes 0 to 1")
+        left.unsupported("temperature", "this model takes 0 to 1")
         return None
     return value
 
 
-def _top_p(value: float, model: Model, thoughts: Thinking, left: _Left) -> float | None:
+def _top_p(value: float, model: Model, thoughts: Thinking, left: Omissions) -> float | None:
     if not model.sampling:
         if value != 1:
-            left.out("top_p", "this model answers with its own")
+            left.unsupported("top_p", "this model answers with its own")
         return None
     if thoughts.on and value < _LEAST_TOP_P_THINKING:
-        left.out("top_p", "this model takes 0.95 to 1 while it thinks")
+        left.unsupported("top_p", "this model takes 0.95 to 1 while it thinks")
         return None
     return value
 
@@ -191,12 +176,12 @@ def _metadata(fields: Fields) -> Mapping[str, str] | None:
     return dict(list(fitting.items())[:_MOST_METADATA]) or None
 
 
-def _tier(fields: Fields, left: _Left) -> wire.ServiceTier | None:
+def _tier(fields: Fields, left: Omissions) -> wire.ServiceTier | None:
     asked = given(fields.service_tier)
     if asked is None or asked == "auto":
         return None
     tier = _TIERS.get(asked)
     if tier is None:
-        left.out("service_tier", "this model has the tiers default, flex and priority")
+        left.unsupported("service_tier", "this model has the tiers default, flex and priority")
         return None
     return wire.ServiceTier(tier)
