@@ -1,6 +1,7 @@
 """A Bedrock deployment behind a whole gateway: signed calls, streams, credentials that fail."""
 
 import json
+import threading
 from datetime import datetime
 
 import botocore.auth
@@ -14,7 +15,7 @@ from aws_wire import event, exception
 from event_grammar import output_texts, read_stream
 from gateway_rig import Rig
 from responses_wire import answer_body
-from running_gateway import ONCE, key_entry, openai_entry
+from running_gateway import AUTHORIZED, ONCE, key_entry, openai_entry
 from scripted_upstream import Call, answers, streams
 from sluicegate.config import (
     AwsCredential,
@@ -129,6 +130,18 @@ async def test_a_credential_that_cannot_be_had_fails_over(
     assert "aws-secret" not in answer.body.decode()
 
 
+async def test_the_clients_deadline_holds_while_credentials_are_looked_up(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = AwsService(lambda _asked: (500, ""), hold=threading.Event())
+    with silent.listening():
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", silent.url)
+        gateway = await rig.gateway(key_entry(), bedrock_entry("http://127.0.0.1:9", ROLE))
+        headers = {**AUTHORIZED, "x-sluicegate-timeout": "0.2"}
+        answer = await gateway.post(json.dumps(ASKED).encode(), headers)
+    assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
+
+
 async def test_throttling_inside_the_stream_before_output_fails_over(rig: Rig) -> None:
     throttled = event("messageStart", {"role": "assistant"}) + exception(
         "throttlingException", b'{"message":"Too many requests."}'
@@ -155,3 +168,18 @@ async def test_a_refused_signature_names_the_deployment(rig: Rig) -> None:
     assert (answer.status, answer.error["code"]) == (502, "upstream_credential")
     assert "default/claude" in answer.error["message"]
     assert answer.headers["x-should-retry"] == "false"
+
+
+async def test_a_whole_answer_that_is_malformed_fails_over(rig: Rig) -> None:
+    malformed = json.dumps({**WHOLE, "stopReason": "malformed_model_output"}).encode()
+    first = await rig.upstream(answers(malformed))
+    second = await rig.upstream(answers(json.dumps(WHOLE).encode()))
+    gateway = await rig.gateway(
+        key_entry(),
+        bedrock_entry(first.base_url, name="broken"),
+        bedrock_entry(second.base_url, name="sound", priority=1),
+    )
+    answer = await gateway.post(json.dumps(ASKED).encode())
+    assert output_texts(answer.json()) == ["Hello"]
+    attempts = "default/broken=server_error(502);default/sound=ok"
+    assert answer.headers["x-sluicegate-attempts"] == attempts
