@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from time import monotonic
+
+import msgspec
 
 from sluicegate.api.partial import stream_error
 from sluicegate.api.request import ResponsesRequest
@@ -66,8 +67,7 @@ class AttemptFailed(Exception):
         self.status = status
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What is tried for one request. `deadline` is in monotonic seconds."""
 
     gateway: Gateway
@@ -76,20 +76,18 @@ class Plan:
     name: str  # the public name without @namespace
     namespace: str  # the caller's
     deadline: float
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    attempts: list[Attempt] = msgspec.field(default_factory=list[Attempt])
     target: Target[Connector] | None = None  # of the latest attempt
     dropped: tuple[str, ...] = ()  # by the latest attempt, of what the client asked for
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class WholeAnswer(msgspec.Struct, frozen=True):
     """A body for the client."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OpenStream:
+class OpenStream(msgspec.Struct, frozen=True):
     """A stream that has begun to carry output. `events` have not been written yet."""
 
     target: Target[Connector]

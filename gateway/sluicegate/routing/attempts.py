@@ -8,8 +8,10 @@ again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+
+import msgspec
 
 from sluicegate.config import Retry
 
@@ -51,8 +53,7 @@ _SHORT_PAUSE = 1.0  # seconds; longer than this, another deployment is the bette
 _LONGEST_PAUSE = 30.0  # seconds; longer than this, the client is told to come back
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One request to one deployment.
 
     Its outcome, the upstream's status (None: no answer), seconds it took.
@@ -101,7 +102,11 @@ def pause_before_repeat(
 def describe(attempts: list[Attempt]) -> str:
     """The value of `x-sluicegate-attempts`: `ns/name=server_error(503);ns/other=ok`, in order."""
     return ";".join(
-        f"{attempt.deployment}={attempt.outcome.value}"
-        + (f"({attempt.status})" if attempt.status and attempt.outcome is not Outcome.OK else "")
-        for attempt in attempts
+        _described(attempt.deployment, attempt.outcome, attempt.status) for attempt in attempts
     )
+
+
+@lru_cache(maxsize=4096)
+def _described(deployment: str, outcome: Outcome, status: int | None) -> str:
+    shown = f"({status})" if status and outcome is not Outcome.OK else ""
+    return f"{deployment}={outcome.value}{shown}"

@@ -5,10 +5,11 @@ Labels are bounded: names of configured objects only, never what a client sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
@@ -40,30 +41,37 @@ class ConfigState(NamedTuple):
     keys: int
 
 
+class _Series(msgspec.Struct):
+    """What is counted under one set of labels. `tokens` are in the order of _TOKEN_KINDS."""
+
+    requests: int = 0
+    seconds: float = 0.0
+    tokens: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0, 0])
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts since the start of the process."""
 
-    requests: dict[RequestLabels, int] = field(default_factory=dict[RequestLabels, int])
-    seconds: dict[RequestLabels, float] = field(default_factory=dict[RequestLabels, float])
-    tokens: dict[RequestLabels, list[int]] = field(default_factory=dict[RequestLabels, list[int]])
+    series: dict[RequestLabels, _Series] = field(default_factory=dict[RequestLabels, _Series])
     attempts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     refused: dict[str, int] = field(default_factory=dict[str, int])  # by error code
     in_flight: int = 0
 
     def finished(self, labels: RequestLabels, seconds: float, usage: Usage | None) -> None:
         """Count one request that reached routing."""
-        self.requests[labels] = self.requests.get(labels, 0) + 1
-        self.seconds[labels] = self.seconds.get(labels, 0.0) + seconds
+        series = self.series.get(labels)
+        if series is None:
+            series = self.series[labels] = _Series()
+        series.requests += 1
+        series.seconds += seconds
         if usage is not None:
-            counts = self.tokens.get(labels)
-            if counts is None:
-                counts = self.tokens[labels] = [0, 0, 0, 0, 0]
-            counts[0] += usage.input_tokens
-            counts[1] += usage.input_tokens_details.cached_tokens
-            counts[2] += usage.input_tokens_details.cache_write_tokens
-            counts[3] += usage.output_tokens
-            counts[4] += usage.output_tokens_details.reasoning_tokens
+            tokens = series.tokens
+            tokens[0] += usage.input_tokens
+            tokens[1] += usage.input_tokens_details.cached_tokens
+            tokens[2] += usage.input_tokens_details.cache_write_tokens
+            tokens[3] += usage.output_tokens
+            tokens[4] += usage.output_tokens_details.reasoning_tokens
 
     def attempted(self, deployment: str, outcome: str) -> None:
         """Count one attempt."""
@@ -98,15 +106,15 @@ class _Gateway(Collector):
             "Seconds spent on requests, from their head to the last byte.",
             labels=(*_LABELS, "status"),
         )
-        for labels, count in tally.requests.items():
-            requests.add_metric(labels, count)
-            seconds.add_metric(labels, tally.seconds[labels])
+        for labels, counted in tally.series.items():
+            requests.add_metric(labels, counted.requests)
+            seconds.add_metric(labels, counted.seconds)
         yield requests
         yield seconds
         tokens = CounterMetricFamily(
             "sluicegate_tokens", "Tokens as the upstream reported them.", labels=(*_LABELS, "kind")
         )
-        for labels, counts in _merged(tally.tokens).items():
+        for labels, counts in _tokens(tally.series).items():
             for kind, count in zip(_TOKEN_KINDS, counts, strict=True):
                 tokens.add_metric((*labels, kind), count)
         yield tokens
@@ -141,15 +149,12 @@ class _Gateway(Collector):
             yield GaugeMetricFamily(f"sluicegate_config_{name}", text, value)
 
 
-def _merged(
-    tokens: dict[RequestLabels, list[int]],
-) -> dict[tuple[str, str, str], list[int]]:
+def _tokens(series: Mapping[RequestLabels, _Series]) -> dict[tuple[str, str, str], list[int]]:
     """Tokens without the status, which their metric does not have."""
     merged: dict[tuple[str, str, str], list[int]] = {}
-    for labels, counts in tokens.items():
-        key = labels[:3]
-        old = merged.get(key)
-        merged[key] = [a + b for a, b in zip(old, counts, strict=True)] if old else counts
+    for labels, counted in series.items():
+        old = merged.setdefault(labels[:3], [0] * len(_TOKEN_KINDS))
+        merged[labels[:3]] = [a + b for a, b in zip(old, counted.tokens, strict=True)]
     return merged
 
 

@@ -10,6 +10,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from .errors import RequestRefused
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -97,8 +99,7 @@ class AttemptTimeouts:
     total: float = 1800.0
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
     """One request. `target` is path and query, already encoded; `headers` are end-to-end only.
 
     Host, Content-Length and the hop-by-hop headers belong to the transport. Without an
@@ -108,9 +109,12 @@ class UpstreamRequest:
 
     origin: Origin
     method: str
-    target: str = field(repr=False)
-    headers: Headers = field(repr=False, default=())
-    body: bytes = field(repr=False, default=b"")
+    target: str
+    headers: Headers = ()
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"UpstreamRequest({self.method} {self.origin.authority})"
 
 
 @lru_cache(maxsize=1024)
