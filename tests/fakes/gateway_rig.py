@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from contextlib import AsyncExitStack
 
+from raw_client import RawClient
 from running_gateway import RunningGateway, config_of, key_entry, openai_entry, running_gateway
 from scripted_upstream import Script, ScriptedUpstream
 from sluicegate.config import Deployment, Entry
@@ -31,6 +32,14 @@ class Rig:
         config = config_of(*entries)
         running = running_gateway(config, settings, environ=environ, transport=transport)
         return await self._stack.enter_async_context(running)
+
+    async def client(
+        self, gateway: RunningGateway, *, receive_buffer: int | None = None
+    ) -> RawClient:
+        """A connection that lasts as long as the test wants it to."""
+        client = await RawClient.open(gateway.port, receive_buffer=receive_buffer)
+        self._stack.callback(client.leave)
+        return client
 
     async def serving(
         self, script: Script, *, settings: ServerSettings | None = None

@@ -36,7 +36,7 @@ async def test_leaving_before_the_answer_cancels_the_upstream(
     rig: Rig, body: bytes, way: str
 ) -> None:
     gateway, upstream = await rig.serving(hangs())
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     client.post(body, AUTHORIZED)
     call = await upstream.called()
     (client.leave if way == "close" else client.reset)()
@@ -49,7 +49,7 @@ async def test_leaving_before_the_answer_cancels_the_upstream(
 @pytest.mark.parametrize("way", ["close", "reset"])
 async def test_leaving_in_mid_stream_cancels_the_upstream(rig: Rig, way: str) -> None:
     gateway, upstream = await rig.serving(hangs(*BEGUN))
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     client.post(STREAM, AUTHORIZED)
     await client.head()
     await client.chunk()
@@ -61,7 +61,7 @@ async def test_leaving_in_mid_stream_cancels_the_upstream(rig: Rig, way: str) ->
 
 async def test_leaving_while_output_is_held_back_cancels_the_upstream(rig: Rig) -> None:
     gateway, upstream = await rig.serving(hangs(*frames(numbered(prelude()))))
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     client.post(STREAM, AUTHORIZED)
     call = await upstream.called()
     await asyncio.sleep(0.05)
@@ -76,7 +76,7 @@ async def test_leaving_in_the_middle_of_the_answers_body(rig: Rig) -> None:
         await call.gone.wait()
 
     gateway, upstream = await rig.serving(script)
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     client.post(GOOD, AUTHORIZED)
     call = await upstream.called()
     await asyncio.sleep(0.02)
@@ -86,7 +86,7 @@ async def test_leaving_in_the_middle_of_the_answers_body(rig: Rig) -> None:
 
 async def test_leaving_while_the_body_is_sent(rig: Rig) -> None:
     gateway, upstream = await rig.serving(hangs())
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     client.post(GOOD, AUTHORIZED | {"Content-Length": "100000"})
     await until(lambda: in_flight(gateway, 1))
     client.leave()
@@ -100,7 +100,7 @@ async def in_flight(gateway: RunningGateway, count: int) -> bool:
 
 async def test_leaving_a_deployment_that_answers_by_itself(rig: Rig) -> None:
     gateway = await rig.gateway(key_entry(), echo_entry(EchoUpstream(delay=60)))
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     client.post(b'{"model":"echo","input":"hi","stream":true}', AUTHORIZED)
     await until(lambda: in_flight(gateway, 1))
     client.leave()
@@ -109,7 +109,7 @@ async def test_leaving_a_deployment_that_answers_by_itself(rig: Rig) -> None:
 
 async def test_leaving_with_requests_queued_behind(rig: Rig) -> None:
     gateway, upstream = await rig.serving(hangs())
-    client = await gateway.connect()
+    client = await rig.client(gateway)
     for _ in range(10):
         client.post(GOOD, AUTHORIZED)
     call = await upstream.called()
@@ -123,7 +123,7 @@ async def test_leaving_with_requests_queued_behind(rig: Rig) -> None:
 async def test_many_that_leave_leave_nothing_behind(rig: Rig) -> None:
     gateway, upstream = await rig.serving(hangs(*BEGUN))
     for body in (GOOD, STREAM) * 25:
-        client = await gateway.connect()
+        client = await rig.client(gateway)
         client.post(body, AUTHORIZED)
         await upstream.called(len(upstream.calls) + 1)
         client.leave()
@@ -160,7 +160,7 @@ async def test_a_slow_client_slows_its_upstream_down(rig: Rig) -> None:
         call.end()
 
     gateway, _ = await rig.serving(script)
-    client = await RawClient.open(gateway.port, receive_buffer=64 * 1024)
+    client = await rig.client(gateway, receive_buffer=64 * 1024)
     client.post(STREAM, AUTHORIZED)
     await client.head()
     before = resident()
@@ -190,7 +190,7 @@ async def test_a_client_that_reads_nothing_is_given_up(rig: Rig) -> None:
             await call.send(b"%x\r\n%b\r\n" % (len(EVENT), EVENT))
 
     gateway, upstream = await rig.serving(script, settings=QUICK)
-    client = await RawClient.open(gateway.port, receive_buffer=64 * 1024)
+    client = await rig.client(gateway, receive_buffer=64 * 1024)
     client.post(STREAM, AUTHORIZED)
     call = await upstream.called()
     await asyncio.wait_for(call.gone.wait(), 10)
@@ -203,7 +203,7 @@ async def test_a_client_that_reads_slowly_is_not_given_up(rig: Rig) -> None:
     """What counts is that it reads, not how fast: the whole takes many times the stall's time."""
     body = answer_body("x" * 3_000_000)
     gateway, _ = await rig.serving(answers(body), settings=QUICK)
-    client = await RawClient.open(gateway.port, receive_buffer=64 * 1024)
+    client = await rig.client(gateway, receive_buffer=64 * 1024)
     client.post(GOOD, AUTHORIZED)
     _, headers = await client.head()
     received = b""
@@ -217,7 +217,7 @@ async def test_a_client_that_reads_slowly_is_not_given_up(rig: Rig) -> None:
 async def test_answers_that_nobody_reads_do_not_pile_up(rig: Rig) -> None:
     """A client that asks on and on, and never reads, gets no further than a few answers."""
     gateway, upstream = await rig.serving(answers(answer_body("x" * 1_000_000)), settings=QUICK)
-    client = await RawClient.open(gateway.port, receive_buffer=64 * 1024)
+    client = await rig.client(gateway, receive_buffer=64 * 1024)
     for _ in range(30):
         client.post(GOOD, AUTHORIZED)
     assert await asyncio.wait_for(_lost(client), 10)
@@ -235,6 +235,6 @@ async def _lost(client: RawClient) -> bool:
 async def test_an_answer_that_is_never_read_does_not_hold_its_connection(rig: Rig) -> None:
     """Also where the kernel took it all, so that the gateway itself is done with it."""
     gateway, _ = await rig.serving(answers(answer_body("x" * 200_000)), settings=QUICK)
-    client = await RawClient.open(gateway.port, receive_buffer=4096)
+    client = await rig.client(gateway, receive_buffer=4096)
     client.post(GOOD, AUTHORIZED)
     assert await asyncio.wait_for(_lost(client), 10)

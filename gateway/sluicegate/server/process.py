@@ -28,6 +28,8 @@ from sluicegate.telemetry.metrics import ConfigState, Tally, registry
 from sluicegate.transport import Transport, TransportSettings
 
 _BACKLOG = 1024
+_LAST_WORDS = 0.2  # seconds for a request that is cut off to tell its client
+_TLS_HANDSHAKE = 10.0  # seconds
 # Everything that is alive after start lives for long: the collector need not look at it again. And
 # requests make little that only it could free, so it looks at young objects less often than by
 # default (measured).
@@ -131,7 +133,10 @@ async def run(
         log(logging.INFO, "draining", {"requests_in_flight": public.active})
         port.close()
         await _drained(public, settings.drain_seconds, stop.insisted)
-    log(logging.INFO, "stopped", {"requests_cut_off": public.active})
+        cut_off = public.active
+        # Answers that are still being read fail now, which their clients are told.
+        await transport.close()
+    log(logging.INFO, "stopped", {"requests_cut_off": cut_off})
 
 
 def _stop_on_signals() -> Stop:
@@ -145,11 +150,13 @@ def _stop_on_signals() -> Stop:
 @dataclass(slots=True)
 class _Port:
     number: int
-    server: asyncio.Server
+    listener: asyncio.Server
+    server: HttpServer
 
     def close(self) -> None:
-        """Take no new connections."""
-        self.server.close()
+        """Take no new connections, and end those that nobody waits on."""
+        self.listener.close()
+        self.server.close_idle()
 
 
 @contextlib.asynccontextmanager
@@ -170,15 +177,16 @@ async def _listening(
         host,
         port,
         ssl=certificate.context if certificate is not None else None,
+        ssl_handshake_timeout=_TLS_HANDSHAKE if certificate is not None else None,
         backlog=_BACKLOG,
         reuse_address=True,
         family=socket.AF_UNSPEC,
     )
     try:
-        yield _Port(listener.sockets[0].getsockname()[1], listener)
+        yield _Port(listener.sockets[0].getsockname()[1], listener, server)
     finally:
         listener.close()
-        await server.shutdown(0)
+        await server.shutdown(_LAST_WORDS)
 
 
 async def _background(stack: contextlib.AsyncExitStack, work: Awaitable[None]) -> None:

@@ -37,6 +37,11 @@ class _Protocol(RequestHandler):
         if messages and request is not None and not request.content.is_eof():
             request.content.set_exception(web.RequestPayloadError())
 
+    def close_idle(self) -> None:
+        """Close, unless a request is being served or waits to be."""
+        if self._current_request is None and not self._messages:
+            self.force_close()
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -81,6 +86,12 @@ class HttpServer(web.Server):
         if _TCP_USER_TIMEOUT is not None:
             connected: socket.socket = transport.get_extra_info("socket")
             connected.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, self._user_timeout)
+
+    def close_idle(self) -> None:
+        """Close the connections that carry no request."""
+        for connection in self.connections:
+            if isinstance(connection, _Protocol):
+                connection.close_idle()
 
     def __call__(self) -> RequestHandler:
         """A protocol for a new connection."""

@@ -1,0 +1,162 @@
+"""The end of a gateway: unready first, what runs may finish, and nothing waits for ever."""
+
+import asyncio
+
+import pytest
+
+from gateway_rig import Rig
+from raw_client import RawClient
+from responses_wire import (
+    answer_body,
+    check_whole,
+    frames,
+    numbered,
+    prelude,
+    sent_events,
+    text_events,
+    text_stream,
+)
+from running_gateway import AUTHORIZED, echo_entry, key_entry
+from scripted_upstream import Call, answers, hangs
+from sluicegate.config import EchoUpstream
+from sluicegate.server.process import ServerSettings
+
+GOOD = b'{"model":"gpt-test","input":"hi"}'
+STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
+WHOLE = b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
+BEGUN = frames(numbered([*prelude(), *text_events(("Hel", "lo"))[:4]]))
+PATIENT = ServerSettings(port=0, admin_port=0, drain_seconds=15)
+HASTY = ServerSettings(port=0, admin_port=0, drain_seconds=0.3)
+
+
+async def test_a_drain(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        if not call.streamed:
+            call.answer(answer_body())
+            return
+        call.begin()
+        pieces = frames(text_stream())
+        for piece in pieces[:5]:
+            call.chunk(piece)
+        await go_on.wait()
+        for piece in pieces[5:]:
+            call.chunk(piece)
+        call.end()
+
+    gateway, _ = await rig.serving(script, settings=PATIENT)
+    idle, used, streaming = [await rig.client(gateway) for _ in range(3)]
+    used.post(GOOD, AUTHORIZED)
+    assert (await used.answer()).status == 200
+    streaming.post(STREAM, AUTHORIZED)
+    await streaming.head()
+    received = await streaming.chunk()
+    gateway.stop.ask()
+    # Idle connections end at once, used or not.
+    assert await asyncio.wait_for(idle.closed(), 3) == b""
+    assert await asyncio.wait_for(used.closed(), 3) == b""
+    # The probe says so while the stream goes on.
+    ready = await gateway.admin("/readyz")
+    assert (ready.status, ready.json()["status"]) == (503, "draining")
+    assert (await gateway.admin("/healthz")).status == 200
+    with pytest.raises(ConnectionRefusedError):
+        await RawClient.open(gateway.port)
+    assert not gateway.ended.done()
+    go_on.set()
+    while chunk := await streaming.chunk():
+        received += chunk
+    assert received == WHOLE
+    assert await asyncio.wait_for(streaming.closed(), 3) == b""
+    await asyncio.wait_for(gateway.ended, 3)
+
+
+async def test_a_request_that_waits_is_answered_and_told_to_close(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await go_on.wait()
+        call.answer(answer_body())
+
+    gateway, upstream = await rig.serving(script, settings=PATIENT)
+    async with await gateway.connect() as client:
+        client.post(GOOD, AUTHORIZED)
+        client.post(GOOD, AUTHORIZED)  # queued behind: it was here before the drain began
+        await upstream.called()
+        gateway.stop.ask()
+        go_on.set()
+        answer = await client.answer()
+        assert answer.status == 200
+    await asyncio.wait_for(gateway.ended, 3)
+
+
+async def test_without_anything_running_it_ends_at_once(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()), settings=PATIENT)
+    clients = [await rig.client(gateway) for _ in range(20)]
+    gateway.stop.ask()
+    await asyncio.wait_for(gateway.ended, 3)
+    for client in clients:
+        assert await client.closed() == b""
+
+
+@pytest.mark.parametrize("insist", [True, False], ids=["second signal", "drain timeout"])
+async def test_what_does_not_end_is_cut_off(rig: Rig, insist: bool) -> None:
+    settings = PATIENT if insist else HASTY
+    gateway, upstream = await rig.serving(hangs(*BEGUN), settings=settings)
+    streaming, waiting = await rig.client(gateway), await rig.client(gateway)
+    streaming.post(STREAM, AUTHORIZED)
+    await streaming.head()
+    received = await streaming.chunk()
+    waiting.post(GOOD, AUTHORIZED)
+    await upstream.called(2)
+    began = asyncio.get_running_loop().time()
+    gateway.stop.ask()
+    if insist:
+        await asyncio.sleep(0.05)
+        gateway.stop.ask()
+    await asyncio.wait_for(gateway.ended, 3)
+    assert asyncio.get_running_loop().time() - began < 3
+    # The client of the stream is told, so that it knows what it has.
+    while chunk := await streaming.chunk():
+        received += chunk
+    events = sent_events(received)
+    assert check_whole(events)["response"]["output"][0]["content"][0]["text"] == "Hello"
+    assert "shutting down" in events[-2]["message"]
+    told = await waiting.answer()
+    assert told.status in (502, 503)
+    assert "shutting down" in told.error["message"]
+    for call in upstream.calls:
+        await asyncio.wait_for(call.gone.wait(), 1)
+
+
+async def test_a_deployment_that_answers_by_itself_is_cut_off_too(rig: Rig) -> None:
+    slow = echo_entry(EchoUpstream(delay=60))
+    gateway = await rig.gateway(key_entry(), slow, settings=HASTY)
+    async with await gateway.connect() as client:
+        client.post(b'{"model":"echo","input":"hi"}', AUTHORIZED)
+        await asyncio.sleep(0.05)
+        gateway.stop.ask()
+        await asyncio.wait_for(gateway.ended, 3)
+        assert await client.closed() == b""
+
+
+async def test_a_client_that_does_not_read_does_not_hold_the_end(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body("x" * 8_000_000)), settings=HASTY)
+    client = await rig.client(gateway, receive_buffer=4096)
+    client.post(GOOD, AUTHORIZED)
+    await upstream.called()
+    await asyncio.sleep(0.05)
+    gateway.stop.ask()
+    await asyncio.wait_for(gateway.ended, 3)
+
+
+async def test_a_client_that_sends_half_a_request_does_not_hold_the_end(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()), settings=HASTY)
+    head, body = await rig.client(gateway), await rig.client(gateway)
+    head.send(b"POST /v1/responses HTTP/1.1\r\nHo")
+    body.post(GOOD, AUTHORIZED | {"Content-Length": "100000"})
+    await asyncio.sleep(0.05)
+    gateway.stop.ask()
+    await asyncio.wait_for(gateway.ended, 3)
+    assert await head.closed() == b""
+    await body.closed()
