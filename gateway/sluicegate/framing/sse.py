@@ -15,6 +15,7 @@ _BOM = b"\xef\xbb\xbf"
 # The end of a frame in a stream that has carriage returns. Of a line end and a blank line in two
 # styles the shorter reading is taken; what is left is then one more blank line, which says nothing.
 _END = re.compile(rb"\n\n|\r\n\r\n|\r\r|\n\r")
+_CRLF_END = b"\r\n\r\n"
 _UNDECIDED = b"\r\n\r"  # a line feed may follow
 _OVERLAP = 3  # an end that began in earlier chunks has at most this many bytes there
 
@@ -111,6 +112,8 @@ def _ends(data: bytes, *, returns: bool) -> bool:
 
 
 def _split(data: bytes) -> tuple[list[bytes], bytes]:
+    if data.endswith(_CRLF_END) and data.find(b"\r") == data.find(b"\n") - 1 == len(data) - 4:
+        return [data], b""  # one frame of one line, which is what most streams come in
     frames: list[bytes] = []
     start = 0
     for end in _END.finditer(data):

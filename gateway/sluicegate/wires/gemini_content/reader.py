@@ -40,13 +40,29 @@ _Kind: TypeAlias = Literal["", "text", "thought", "call"]
 
 
 class _OpenCall:
-    """A call whose arguments still arrive."""
+    """A call, whose arguments may still arrive. Raises UpstreamStreamError for bad ones."""
 
-    __slots__ = ("arguments", "custom")
+    __slots__ = ("_pieces", "_whole", "custom")
 
-    def __init__(self, custom: CustomInput | None) -> None:
-        self.arguments = PartialArguments()
-        self.custom = custom
+    def __init__(self, call: said.FunctionCall, *, custom: bool) -> None:
+        self.custom = CustomInput() if custom else None
+        self._whole = _compact(call.args)
+        self._pieces: PartialArguments | None = None
+        self.take(call)
+
+    def take(self, call: said.FunctionCall) -> None:
+        """More of its arguments."""
+        for piece in call.partial_args or ():
+            if self._pieces is None:
+                self._pieces = PartialArguments()
+            self._pieces.take(piece)
+
+    def text(self) -> str:
+        """The arguments, or the input of a custom tool."""
+        arguments = self._whole if self._pieces is None else self._pieces.json()
+        if self.custom is None:
+            return arguments
+        return self.custom.feed(arguments) + self.custom.close()
 
 
 class ContentReader:
@@ -56,6 +72,7 @@ class ContentReader:
         self.ended = False
         self.counted = said.Counted()
         self.finish_reason: str | None = None  # the answer is whole when it is known
+        self.broken: UpstreamStreamError | None = None  # nothing after it can be read
         self._finish_message: str | None = None
         self._reading = reading
         self._model: str | None = None
@@ -74,10 +91,12 @@ class ContentReader:
 
     def take(self, chunk: said.Chunk, data: bytes) -> list[Event]:
         """More of the answer; `data` is the chunk's JSON."""
-        self._model = self._model or chunk.model_version
+        events: list[Event] = []
         if chunk.usage_metadata is not None:
             self.counted.take(chunk.usage_metadata)
-        events = self._out().in_progress()
+        if self._stream is None:
+            self._model = chunk.model_version
+            events += self._out().in_progress()
         if chunk.candidates:
             events += self._candidate(chunk.candidates[0], data)
         elif chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
@@ -134,15 +153,19 @@ class ContentReader:
     def _candidate(self, candidate: said.Candidate, data: bytes) -> list[Event]:
         events: list[Event] = []
         parts = (candidate.content.parts if candidate.content is not None else None) or ()
-        likely = self._likelihoods(candidate.logprobs_result)
-        last_text = _last_text(parts) if likely else -1
-        own: tuple[Raw, ...] = ()
+        likely: tuple[LogProb, ...] = ()
+        last_text = -1
+        if candidate.logprobs_result is not None and self._reading.logprobs:
+            likely, last_text = _likelihoods(candidate.logprobs_result), _last_text(parts)
         for index, part in enumerate(parts):
-            if part.is_own_tool:
-                own = own or _raw_parts(data)
-                events += self._own_tool(own[index])
-            else:
-                events += self._part(part, likely if index == last_text else ())
+            try:
+                if part.is_own_tool:
+                    events += self._own_tool(_raw_parts(data)[index])
+                else:
+                    events += self._part(part, likely if index == last_text else ())
+            except UpstreamStreamError as error:  # events that were made are good, and numbered
+                self.broken = error
+                return events
         if candidate.grounding_metadata is not None:
             self._grounding.append(candidate.grounding_metadata)
         if candidate.finish_reason is not None:
@@ -171,7 +194,10 @@ class ContentReader:
         if signature is None:
             if not text:
                 return []
-            events = [] if self._kind == "text" else self._begin("text")
+            if self._kind == "text":  # most are
+                self._text.append(text)
+                return self._out().text(text, likely)
+            events = self._begin("text")
         elif self._kind == "text" or not text:
             # What it signs is told already: it goes out after the text.
             events = []
@@ -235,39 +261,31 @@ class ContentReader:
         self._skipping = self._reading.single and self._calls > 0
         if self._skipping:
             return events
+        origin = self._reading.origins.get(call.name) or Origin("function", call.name)
+        opened = _OpenCall(call, custom=origin.kind == "custom")
         self._calls += 1
         call_id = self._call_id(call.id)
         if signature is not None:
             events += self._before(Signed(signature, call_id))
         events += self._begin("call")
-        origin = self._reading.origins.get(call.name) or Origin("function", call.name)
-        custom = CustomInput() if origin.kind == "custom" else None
-        if custom is not None:
+        if opened.custom is not None:
             events += self._out().custom_tool_call(call_id, origin.name, origin.namespace)
         else:
             events += self._out().function_call(call_id, origin.name, origin.namespace)
-        if call.will_continue or call.partial_args:
-            self._call = _OpenCall(custom)
-            return events + self._more_of_call(call)
-        return events + self._arguments(_compact(call.args), custom)
+        self._call = opened
+        return events if call.will_continue else events + self._end_call()
 
     def _more_of_call(self, call: said.FunctionCall) -> list[Event]:
         if self._call is None:
             if self._skipping:
                 return []
             raise UpstreamStreamError("the upstream sent more of a call that is not open")
-        for piece in call.partial_args or ():
-            self._call.arguments.take(piece)
+        self._call.take(call)
         return [] if call.will_continue else self._end_call()
 
     def _end_call(self) -> list[Event]:
         call, self._call = self._call, None
-        return [] if call is None else self._arguments(call.arguments.json(), call.custom)
-
-    def _arguments(self, arguments: str, custom: CustomInput | None) -> list[Event]:
-        if custom is None:
-            return self._out().call_delta(arguments)
-        return self._out().call_delta(custom.feed(arguments) + custom.close())
+        return [] if call is None else self._out().call_delta(call.text())
 
     def _call_id(self, given: str | None) -> str:
         """The upstream's id where it has one that may stand for this call alone."""
@@ -302,32 +320,29 @@ class ContentReader:
             events += self._out().web_search_done(searched.urls if self._reading.sources else ())
         return events
 
-    # ---------------------------------------------------------------------------------- logprobs
-
-    def _likelihoods(self, result: said.Likelihoods | None) -> tuple[LogProb, ...]:
-        if result is None or not self._reading.logprobs:
-            return ()
-        tops = result.top_candidates or ()
-        return tuple(
-            LogProb(
-                chosen.token,
-                _logarithm(chosen.log_probability),
-                tuple(chosen.token.encode()),
-                tuple(
-                    TopLogProb(
-                        other.token, _logarithm(other.log_probability), tuple(other.token.encode())
-                    )
-                    for other in ((tops[index].candidates or ()) if index < len(tops) else ())
-                ),
-            )
-            for index, chosen in enumerate(result.chosen_candidates or ())
-        )
-
 
 def _incomplete(reason: str) -> Literal["max_output_tokens", "content_filter"] | None:
     if reason in _CUT:
         return "max_output_tokens"
     return "content_filter" if reason in _FILTERED or reason.startswith("IMAGE_") else None
+
+
+def _likelihoods(result: said.Likelihoods) -> tuple[LogProb, ...]:
+    tops = result.top_candidates or ()
+    return tuple(
+        LogProb(
+            chosen.token,
+            _logarithm(chosen.log_probability),
+            tuple(chosen.token.encode()),
+            tuple(
+                TopLogProb(
+                    other.token, _logarithm(other.log_probability), tuple(other.token.encode())
+                )
+                for other in ((tops[index].candidates or ()) if index < len(tops) else ())
+            ),
+        )
+        for index, chosen in enumerate(result.chosen_candidates or ())
+    )
 
 
 def _last_text(parts: Sequence[said.Part]) -> int:
@@ -345,9 +360,12 @@ def _compact(arguments: Raw) -> str:
     text = bytes(arguments).strip()
     if text in {b"", b"null"}:
         return "{}"
-    if not text.startswith(b"{"):
-        raise UpstreamStreamError("the upstream sent a call whose arguments are no object")
-    return msgspec.json.format(text, indent=-1).decode()
+    try:
+        if text.startswith(b"{"):
+            return msgspec.json.format(text, indent=-1).decode()
+    except said.UNREADABLE:
+        pass
+    raise UpstreamStreamError("the upstream sent a call whose arguments are no object")
 
 
 def _raw_parts(data: bytes) -> tuple[Raw, ...]:

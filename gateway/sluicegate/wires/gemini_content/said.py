@@ -7,7 +7,7 @@ kinds that are not named here are skipped.
 from __future__ import annotations
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from sluicegate.model import InputTokensDetails, OutputTokensDetails, Usage
 
@@ -44,13 +44,13 @@ class Part(_Wire):
     thought: bool = False
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
-    tool_call: Raw = Raw()
-    tool_response: Raw = Raw()
+    tool_call: Raw | UnsetType = UNSET
+    tool_response: Raw | UnsetType = UNSET
 
     @property
     def is_own_tool(self) -> bool:
         """Whether it is of a tool that the API runs by itself."""
-        return bool(bytes(self.tool_call) or bytes(self.tool_response))
+        return self.tool_call is not UNSET or self.tool_response is not UNSET
 
 
 class Content(_Wire):

@@ -16,6 +16,7 @@ from sluicegate.wires.gemini_content.request import Planned, plan
 from sluicegate.wires.gemini_content.terms import Terms
 
 _DATA = b"data: "
+_END = b"\r\n\r\n"
 _LIST = b"["
 _MOST_BYTES = 64 * 1024 * 1024  # of a streamed answer; models write a hundredth of that
 
@@ -38,6 +39,7 @@ class ContentTranslator:
         self._splitter = sse.FrameSplitter()
         self._fed = 0
         self._list: list[bytes] | None = None  # of an answer that is a list, not events
+        self._broken: UpstreamStreamError | None = None  # to be raised after good events
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -58,6 +60,8 @@ class ContentTranslator:
     def feed(self, chunk: bytes) -> list[Event]:
         """Events that this chunk completes. Raises UpstreamStreamError."""
         reader = self._reading()
+        if self._broken is not None:
+            raise self._broken
         if not self._fed and chunk.lstrip()[:1] == _LIST:
             self._list = []
         self._fed += len(chunk)
@@ -72,10 +76,15 @@ class ContentTranslator:
             raise UpstreamStreamError(str(error)) from error
         events: list[Event] = []
         for frame in frames:
-            if reader.ended:
+            if reader.ended or self._broken is not None:
                 break
-            events += self._frame(frame, reader)
-        return events
+            try:
+                events += self._frame(frame, reader)
+            except UpstreamStreamError as error:
+                self._broken = error
+        if self._broken is not None and not events:
+            raise self._broken
+        return events  # what came before something bad is good, and has its sequence numbers
 
     def close(self) -> list[Event]:
         """The upstream closed the stream. Raises UpstreamStreamError where that was too early.
@@ -84,37 +93,33 @@ class ContentTranslator:
         in every chunk, and usage may follow it.
         """
         reader = self._reading()
+        if self._broken is not None:
+            raise self._broken
         if reader.ended:
             return []
-        if self._list is not None:
-            events = self._chunks(b"".join(self._list), reader)
-        else:
-            events = self._frame(self._splitter.close(), reader)  # may lack its blank line
+        # The last chunk may lack its blank line.
+        data = _data(self._splitter.close()) if self._list is None else b"".join(self._list)
+        said_last = self._decoded(data) if data else []
+        if reader.finish_reason is None and not any(_ends(chunk) for chunk, _ in said_last):
+            raise self._unreadable("closed the stream before its last chunk")
+        events = self._take(said_last, reader)
         if reader.ended:
             return events
-        if reader.finish_reason is None:
-            raise UpstreamStreamError(
-                f"deployment {self._terms.label} closed the stream before its last chunk"
-            )
-        return events + reader.finish()
+        if self._broken is None:
+            return events + reader.finish()
+        return events + reader.fail(
+            ApiError(502, str(self._broken), type="server_error", code="upstream_invalid_answer")
+        )
 
     def answer(self, body: bytes) -> bytes:
         """The Responses object of a whole answer. Raises UpstreamStreamError and ApiError."""
         reader = self._reading()
-        try:
-            whole = body.strip()
-            datas = (
-                [bytes(each) for each in said.chunk_lists.decode(whole)]
-                if whole.startswith(_LIST)
-                else [whole]
-            )
-            for data in datas:
-                chunk = said.chunks.decode(data)
-                if chunk.error is not None:
-                    raise stream_error(self._terms.label, chunk.error, self._secrets)
-                reader.take(chunk, data)
-        except said.UNREADABLE as error:
-            raise self._unreadable("answered with something that is no answer") from error
+        for chunk, data in self._decoded(body.strip()):
+            if chunk.error is not None:
+                raise stream_error(self._terms.label, chunk.error, self._secrets)
+            reader.take(chunk, data)
+            if reader.broken is not None:
+                raise reader.broken
         if reader.finish_reason is None:
             raise self._unreadable("answered with something that is no whole answer")
         failure = reader.failure()
@@ -141,37 +146,53 @@ class ContentTranslator:
         return reader
 
     def _frame(self, frame: bytes, reader: ContentReader) -> list[Event]:
-        if frame.startswith(_DATA) and frame.count(b"\n") <= 2:  # what Google sends
-            data = frame[len(_DATA) :].rstrip()
-        else:
-            data = sse.parse_frame(frame).data
-            if not data:  # an error may come without `data:`, over many lines
-                bare = frame.strip()
-                data = bare if bare.startswith((b"{", b"[")) else b""
-        if not data or data == b"[DONE]":
-            return []
-        if data.startswith(_LIST):
-            return self._chunks(data, reader)
-        return self._chunk(data, reader)
+        data = _data(frame)
+        return self._take(self._decoded(data), reader) if data else []
 
-    def _chunks(self, data: bytes, reader: ContentReader) -> list[Event]:
-        events: list[Event] = []
+    def _decoded(self, data: bytes) -> list[tuple[said.Chunk, bytes]]:
+        """The chunk, or the chunks of a list, each with its JSON. Raises UpstreamStreamError."""
         try:
-            for each in said.chunk_lists.decode(data):
-                if not reader.ended:
-                    events += self._chunk(bytes(each), reader)
+            if not data.startswith(_LIST):
+                return [(said.chunks.decode(data), data)]
+            return [
+                (said.chunks.decode(each), bytes(each)) for each in said.chunk_lists.decode(data)
+            ]
         except said.UNREADABLE as error:
             raise self._unreadable("sent something that can't be read") from error
-        return events
 
-    def _chunk(self, data: bytes, reader: ContentReader) -> list[Event]:
-        try:
-            chunk = said.chunks.decode(data)
+    def _take(self, chunks: list[tuple[said.Chunk, bytes]], reader: ContentReader) -> list[Event]:
+        events: list[Event] = []
+        for chunk, data in chunks:
             if chunk.error is not None:
-                return reader.fail(stream_error(self._terms.label, chunk.error, self._secrets))
-            return reader.take(chunk, data)
-        except said.UNREADABLE as error:
-            raise self._unreadable("sent a chunk that can't be read") from error
+                events += reader.fail(stream_error(self._terms.label, chunk.error, self._secrets))
+            else:
+                events += reader.take(chunk, data)
+                self._broken = reader.broken
+            if reader.ended or self._broken is not None:
+                break
+        return events
 
     def _unreadable(self, what: str) -> UpstreamStreamError:
         return UpstreamStreamError(f"deployment {self._terms.label} {what}")
+
+
+def _data(frame: bytes) -> bytes:
+    """The JSON that a frame holds, empty where it holds none."""
+    if frame.startswith(_DATA) and frame.endswith(_END) and frame.find(b"\n") == len(frame) - 3:
+        data = frame[len(_DATA) : -len(_END)]  # what Google sends
+    else:
+        data = sse.parse_frame(frame).data
+        if not data:  # an error may come without `data:`, over many lines
+            bare = frame.strip()
+            data = bare if bare.startswith((b"{", _LIST)) else b""
+    return b"" if data == b"[DONE]" else data
+
+
+def _ends(chunk: said.Chunk) -> bool:
+    """Whether an answer may be whole with this chunk."""
+    feedback = chunk.prompt_feedback
+    return (
+        chunk.error is not None
+        or bool(chunk.candidates and chunk.candidates[0].finish_reason)
+        or bool(feedback is not None and feedback.block_reason)
+    )
