@@ -205,7 +205,9 @@ SCRIPTS: Mapping[str, tuple[JsonObject, bytes]] = {
     ),
     "tools of its own": (
         {"tools": [{"type": "web_search"}, FUNCTION]},
-        said({"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "id": "t1"}, "thoughtSignature": "s"})
+        said(
+            {"toolCall": {"toolType": "GOOGLE_SEARCH_WEB", "id": "t1"}, "thoughtSignature": "c2ln"}
+        )
         + said({"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "id": "t1"}})
         + said(call("weather", {}, SIGNATURE))
         + END,

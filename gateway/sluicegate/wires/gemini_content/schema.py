@@ -18,7 +18,7 @@ _KEPT = (
     *("title", "description", "format", "minimum", "maximum", "minItems", "maxItems"),
     *("minLength", "maxLength", "pattern", "minProperties", "maxProperties"),
 )
-_FORMATS = frozenset({"date-time", "enum", "int32", "int64", "float", "double"})
+_FORMATS = ("date-time", "enum", "int32", "int64", "float", "double")
 _KEYS = {"definitions": "$defs"}  # as newer drafts call it
 _BY_NAME = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 _DATA = frozenset({"enum", "const", "default", "examples", "required"})  # no schemas inside
@@ -121,7 +121,7 @@ class _OpenApi:
         kept["properties"] = {
             name: self.schema(inner, depth + 1) for name, inner in properties.items()
         }
-        required = [name for name in _list(source.get("required")) if name in properties]
+        required = [name for name in properties if name in _list(source.get("required"))]
         if required:
             kept["required"] = required
 
