@@ -153,7 +153,7 @@ def _record(
     plan: Plan, target: Target[Connector], outcome: Outcome, status: int | None, began: float
 ) -> None:
     plan.attempts.append(Attempt(target.label, outcome, status, monotonic() - began))
-    plan.gateway.tally.attempted(target.label, outcome.value)
+    plan.gateway.tally.attempted(target.label, outcome)
 
 
 def _nothing_to_try(plan: Plan) -> ApiError:

@@ -195,7 +195,7 @@ async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
         raise broken(f"deployment {opened.target.label} ended before its terminal event")
     except AttemptFailed as failed:
         source.abort()
-        plan.gateway.tally.attempted(opened.target.label, Outcome.BROKEN_STREAM.value)
+        plan.gateway.tally.attempted(opened.target.label, Outcome.BROKEN_STREAM)
         raise failed.error from failed
     except (ClientGone, asyncio.CancelledError):
         source.abort()
@@ -203,7 +203,7 @@ async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
 
 
 def _attempt_headers(plan: Plan | None) -> tuple[Header, ...]:
-    if plan is None or plan.target is None:
+    if plan is None or plan.target is None or not plan.attempts:
         return ()
     headers = (
         (b"x-sluicegate-deployment", plan.target.label.encode()),

@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from sluicegate.config import Retry
 
 
-class Outcome(Enum):
+class Outcome(StrEnum):
     """How an attempt ended, as `x-sluicegate-attempts` and the metrics name it."""
 
     OK = "ok"
@@ -100,13 +100,18 @@ def pause_before_repeat(
 
 
 def describe(attempts: list[Attempt]) -> str:
-    """The value of `x-sluicegate-attempts`: `ns/name=server_error(503);ns/other=ok`, in order."""
-    return ";".join(
-        _described(attempt.deployment, attempt.outcome, attempt.status) for attempt in attempts
-    )
+    """The value of `x-sluicegate-attempts`, for one attempt or more, in order.
+
+    As in `ns/name=server_error(503);ns/other=ok`.
+    """
+    first, *others = attempts
+    described = _described(first.deployment, first.outcome, first.status)
+    for attempt in others:
+        described += ";" + _described(attempt.deployment, attempt.outcome, attempt.status)
+    return described
 
 
 @lru_cache(maxsize=4096)
 def _described(deployment: str, outcome: Outcome, status: int | None) -> str:
     shown = f"({status})" if status and outcome is not Outcome.OK else ""
-    return f"{deployment}={outcome.value}{shown}"
+    return f"{deployment}={outcome}{shown}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -40,6 +39,9 @@ class PublicPort:
         self.active += 1
         try:
             await self._dispatch(request, exchange)
+            # A client that asks on and on and reads nothing must not fill the memory.
+            if request.protocol.writing_paused:
+                await exchange.drain()
         except ApiError as error:
             self._refuse(exchange, error)
         except ClientGone:
@@ -50,10 +52,6 @@ class PublicPort:
                 exchange.abort()
             else:
                 self._refuse(exchange, _internal_error())
-        else:
-            # A client that asks on and on and reads nothing must not fill the memory.
-            with contextlib.suppress(ClientGone):
-                await exchange.drain()
         finally:
             self.active -= 1
         return exchange.written
