@@ -202,17 +202,16 @@ async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
         raise
 
 
-def _attempt_headers(plan: Plan | None) -> tuple[Header, ...]:
-    if plan is None or plan.target is None or not plan.attempts:
-        return ()
-    headers = (
-        (b"x-sluicegate-deployment", plan.target.label.encode()),
-        (b"x-sluicegate-attempts", describe(plan.attempts).encode()),
-    )
+def _attempt_headers(plan: Plan | None) -> list[Header]:
+    if plan is None or plan.target is None:
+        return []
+    headers = [(b"x-sluicegate-deployment", plan.target.label.encode())]
+    if plan.attempts:  # none yet: the stream has begun only to tell the client that it is waited for
+        headers.append((b"x-sluicegate-attempts", describe(plan.attempts).encode()))
     if plan.dropped:
         # Types of tools are the client's words: no byte of theirs may end the header.
         dropped = _NOT_VISIBLE.sub("?", ",".join(plan.dropped))[:_LONGEST_DROPPED]
-        return (*headers, (b"x-sluicegate-dropped", dropped.encode()))
+        headers.append((b"x-sluicegate-dropped", dropped.encode()))
     return headers
 
 
