@@ -60,6 +60,7 @@ def output(call_id: str, value: object = "sunny") -> JsonObject:
 
 
 def test_turns_and_the_systems_words() -> None:
+    noted: JsonObject = {"type": "output_text", "text": "c", "annotations": []}
     made = sent(
         {
             "instructions": "First.",
@@ -72,7 +73,7 @@ def test_turns_and_the_systems_words() -> None:
                 {
                     "role": "assistant",
                     "content": [
-                        {"type": "output_text", "text": "c", "annotations": []},
+                        noted,
                         {"type": "refusal", "refusal": "d"},
                     ],
                 },

@@ -354,7 +354,9 @@ def test_a_budget_leaves_room_for_the_answer() -> None:
 def test_the_deployment_knows_its_model(kind: Reasoning, key: str | None) -> None:
     of = msgspec.structs.replace(dropping(), model_info=ModelInfo(reasoning=kind))
     made = config_of({"reasoning": {"effort": "high"}}, "gemini-mine", of)
-    assert (made is None) if key is None else (key in made["thinkingConfig"])
+    assert (None if made is None else {*made["thinkingConfig"]}) == (
+        None if key is None else {key, "includeThoughts"}
+    )
 
 
 # -------------------------------------------------------------------------------- others' requests
