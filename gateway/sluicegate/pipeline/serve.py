@@ -206,7 +206,7 @@ def _attempt_headers(plan: Plan | None) -> list[Header]:
     if plan is None or plan.target is None:
         return []
     headers = [(b"x-sluicegate-deployment", plan.target.label.encode())]
-    if plan.attempts:  # none yet: the stream has begun only to tell the client that it is waited for
+    if plan.attempts:  # none yet: the stream has begun so that the client hears of it
         headers.append((b"x-sluicegate-attempts", describe(plan.attempts).encode()))
     if plan.dropped:
         # Types of tools are the client's words: no byte of theirs may end the header.
