@@ -15,9 +15,11 @@ from sluicegate.config import (
     BedrockUpstream,
     Deployment,
     EchoUpstream,
+    GeminiUpstream,
     OpenAIUpstream,
     SecretCredential,
     Upstream,
+    VertexAIUpstream,
 )
 from sluicegate.model import ApiError, Event, LocalAnswer
 from sluicegate.providers import PROVIDERS
@@ -33,6 +35,9 @@ EXAMPLES: Sequence[Upstream] = (
     OpenAIUpstream(model="upstream-model"),
     AnthropicUpstream(model="claude-sonnet-4-5"),
     BedrockUpstream(model="anthropic.claude-sonnet-4-20250514-v1:0", region="us-west-2"),
+    GeminiUpstream(model="gemini-3-flash-preview"),
+    VertexAIUpstream(model="gemini-3-flash-preview", project="p", location="us-central1"),
+    VertexAIUpstream(model="claude-sonnet-4-5", project="p", location="eu", publisher="anthropic"),
     EchoUpstream(),
 )
 FAILURE = ApiError(504, "It took too long.", type="server_error", code="upstream_timeout")
