@@ -1,8 +1,10 @@
-"""OpenAI and every upstream that speaks `/responses` itself.
+"""OpenAI and the servers that imitate it.
 
-Bytes pass through, only `model` is replaced.
+Those that speak `/responses` get the client's bytes, only `model` is replaced; for the others a
+request becomes a chat completion (`CHAT_SUPPORT` says what of it).
 """
 
 from sluicegate.providers.openai.request import PROVIDER
+from sluicegate.wires.chat_completions import SUPPORT as CHAT_SUPPORT
 
-__all__ = ["PROVIDER"]
+__all__ = ["CHAT_SUPPORT", "PROVIDER"]

@@ -9,20 +9,11 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from sluicegate.api.request import ResponsesRequest, merge_parameters, replace_model
-from sluicegate.config import (
-    AmbientCredential,
-    Credential,
-    Deployment,
-    OpenAIUpstream,
-    Parameters,
-    SecretCredential,
-)
+from sluicegate.config import Credential, Deployment, OpenAIUpstream, Parameters
 from sluicegate.providers.contract import UpstreamCall
+from sluicegate.providers.openai.chat import ChatConnector
 from sluicegate.providers.openai.events import PassthroughTranslator
-from sluicegate.routing.snapshot import Unavailable
-
-_ENVIRONMENT = "OPENAI_API_KEY"
-_JSON = (b"content-type", b"application/json")
+from sluicegate.providers.openai.headers import headers_of, key_of
 
 
 class OpenAIConnector:
@@ -35,7 +26,7 @@ class OpenAIConnector:
     def __init__(self, deployment: Deployment, upstream: OpenAIUpstream, key: str) -> None:
         self.base_url = upstream.base_url
         self._target = urlsplit(upstream.base_url).path.rstrip("/") + "/responses"
-        self._headers = _headers(deployment, upstream, key)
+        self._headers = headers_of(deployment, upstream, key)
         self._parameters = deployment.parameters if deployment.parameters != Parameters() else None
         self._label = f"{deployment.namespace}/{deployment.name}"
 
@@ -50,49 +41,17 @@ class OpenAIConnector:
         return PassthroughTranslator(call, self._label)
 
 
-def _headers(
-    deployment: Deployment, upstream: OpenAIUpstream, key: str
-) -> tuple[tuple[bytes, bytes], ...]:
-    # Azure OpenAI takes the key in `api-key`, everybody else as a bearer token.
-    credential = (
-        (b"api-key", key.encode())
-        if upstream.auth == "ApiKey"
-        else (b"authorization", b"Bearer " + key.encode())
-    )
-    optional = (
-        (b"openai-organization", upstream.organization),
-        (b"openai-project", upstream.project),
-    )
-    return (
-        _JSON,
-        credential,
-        *((name, value.encode()) for name, value in optional if value is not None),
-        *((name.lower().encode(), value.encode()) for name, value in deployment.headers),
-    )
-
-
 class _OpenAI:
     def connector(
         self, deployment: Deployment, credential: Credential, environ: Mapping[str, str]
-    ) -> OpenAIConnector:
+    ) -> OpenAIConnector | ChatConnector:
         upstream = deployment.upstream
         if not isinstance(upstream, OpenAIUpstream):
             raise TypeError(f"not an OpenAI deployment: {deployment.id}")
-        if upstream.api != "Responses":
-            raise Unavailable(f"api: {upstream.api} is not supported yet; use api: Responses")
-        match credential:
-            case SecretCredential(value=key):
-                return OpenAIConnector(deployment, upstream, key)
-            case AmbientCredential():
-                ambient = environ.get(_ENVIRONMENT)
-                if not ambient:
-                    raise Unavailable(
-                        "has no credentials: set spec.credentials, "
-                        f"or {_ENVIRONMENT} in the gateway's environment"
-                    )
-                return OpenAIConnector(deployment, upstream, ambient)
-            case _:
-                raise Unavailable("its credential is not a single key")
+        key = key_of(credential, environ)
+        if upstream.api == "ChatCompletions":
+            return ChatConnector(deployment, upstream, key)
+        return OpenAIConnector(deployment, upstream, key)
 
 
 PROVIDER = _OpenAI()
