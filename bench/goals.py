@@ -125,6 +125,13 @@ GOALS: tuple[Goal, ...] = (
         figure=lambda run: _median(added(run, "latency-json", NAME, "p99_ms")),
     ),
     Goal("p99 during 10 config changes/s", "x quiet", 2, at_least=False, figure=_reload_ratio),
+    Goal(
+        "event loop held by a load, at most",
+        "ms",
+        5,
+        at_least=False,
+        figure=lambda run: max(run.values("reload", "changing", "held_ms"), default=None),
+    ),
     Goal("memory, quick start", "MB", 90, at_least=False, figure=_last(SMALL)),
     Goal(
         "its growth per 100,000 requests",

@@ -25,6 +25,7 @@ _PROBE_SECONDS = 1.0
 _CHANGE_SECONDS = 0.1
 _CHANGES_TIMED = 5  # in each round
 _SERVED_WITHIN_SECONDS = 10.0
+_LONGEST_SLICE = "sluicegate_config_longest_slice_seconds "
 _PROBE = "probe"  # the echo deployment that is changed
 
 
@@ -78,6 +79,7 @@ def during_reloads(rig: Rig) -> None:
                     with _changes(folder) as count:
                         values = _open_loop(rig, target, Workload.JSON, rig.options.rate, raw=raw)
                     values["changes"] = count[0]
+                    values["held_ms"] = _longest_slice(target) * 1000
                 rig.record("reload", mode, round_, values)
         for number in range(_CHANGES_TIMED * rig.options.rounds):
             values = {"served_ms": _one_change(target, folder, number) * 1000}
@@ -135,6 +137,17 @@ def _changes(folder: Path) -> Generator[list[int]]:
     finally:
         done.set()
         writer.join()
+
+
+def _longest_slice(target: Target) -> float:
+    """The longest time in seconds that a load has held the gateway's event loop, as it says."""
+    connection = http.client.HTTPConnection("127.0.0.1", target.site.admin_port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+    finally:
+        connection.close()
+    return next(float(line.split()[1]) for line in lines if line.startswith(_LONGEST_SLICE))
 
 
 def _one_change(target: Target, folder: Path, number: int) -> float:

@@ -112,6 +112,7 @@ class HandSource:
     first: Config
     loaded: bool = True
     problems: tuple[str, ...] = ()
+    longest_slice: float = 0.0
 
     @property
     def ok(self) -> bool:

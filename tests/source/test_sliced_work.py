@@ -40,6 +40,14 @@ async def test_a_slice_ends_with_the_first_step_beyond_the_budget() -> None:
     assert fake.pauses == [0.5] * 25
 
 
+async def test_the_length_of_every_slice_is_told() -> None:
+    fake = FakeTime()
+    held: list[float] = []
+    pace = Pace(budget=10, rest=0.5)
+    await drive(fake.work(10, 3), pace, held=held.append, clock=fake.clock, pause=fake.pause)
+    assert held == [12, 12, 6]
+
+
 async def test_steps_as_long_as_the_budget_run_one_at_a_time() -> None:
     fake = FakeTime()
     await drive(fake.work(7, 10), Pace(budget=1, rest=0), clock=fake.clock, pause=fake.pause)

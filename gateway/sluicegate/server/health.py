@@ -23,6 +23,11 @@ class LoadState(Protocol):
         ...
 
     @property
+    def longest_slice(self) -> float:
+        """Seconds that a load has held the event loop at most, since requests are served."""
+        ...
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, the most telling first."""
         ...

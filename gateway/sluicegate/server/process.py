@@ -177,7 +177,9 @@ async def _listening(
         host,
         port,
         ssl=certificate.context if certificate is not None else None,
-        ssl_handshake_timeout=_TLS_HANDSHAKE if certificate is not None else None,
+        ssl_handshake_timeout=(
+            min(_TLS_HANDSHAKE, settings.idle_seconds) if certificate is not None else None
+        ),
         backlog=_BACKLOG,
         reuse_address=True,
         family=socket.AF_UNSPEC,
@@ -228,4 +230,5 @@ def _config_state(store: LiveStore, health: Health) -> ConfigState:
         models=len(live.snapshot.routes),
         deployments=len(live.snapshot.targets),
         keys=len(live.keys),
+        longest_slice=health.load_state().longest_slice,
     )

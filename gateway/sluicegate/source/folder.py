@@ -12,6 +12,7 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from sluicegate.compile import Compilation, Settings, compile_steps
@@ -58,6 +59,7 @@ class FolderSource:
         self._clock = clock
         self._timing = timing
         self._board = StatusBoard(clock)
+        self._drive = partial(drive, held=self._board.held)
         self._reporter = Reporter()
         self._lookout = Lookout(self._directory, timing)
         self._files = FileSet(dict(environ))
@@ -76,6 +78,7 @@ class FolderSource:
     async def load(self) -> SourceStatus:
         """Load the folder for the first time. What is wrong with it is in the status."""
         await self._pass(FIRST_LOAD, settle=False)
+        self._board.begin_serving()
         return self.status
 
     async def run(self) -> None:
@@ -108,10 +111,10 @@ class FolderSource:
         seen = await self._lookout.look()
         if settle:
             await self._lookout.follow()
-        outdated = await drive(self._files.outdated(seen), pace)
+        outdated = await self._drive(self._files.outdated(seen), pace)
         if settle and outdated.moving:
             seen = await self._lookout.settled()
-            outdated = await drive(self._files.outdated(seen), pace)
+            outdated = await self._drive(self._files.outdated(seen), pace)
         files = await self._take_in(seen, outdated, pace)
         self._lookout.doubt(self._files.uncertain)
         # A folder that has never been there is not an empty one: there is nothing to serve yet.
@@ -124,11 +127,11 @@ class FolderSource:
 
     async def _take_in(self, seen: Scan, outdated: Outdated, pace: Pace) -> int:
         """Read and parse what is new. Answers how many files had an effect."""
-        files = await drive(self._files.note(seen, outdated.gone), pace)
+        files = await self._drive(self._files.note(seen, outdated.gone), pace)
         for start in range(0, len(outdated.read), _READ_AT_ONCE):
             paths = outdated.read[start : start + _READ_AT_ONCE]
             contents = await asyncio.to_thread(_read_all, paths, time.time_ns())
-            files += await drive(self._files.take_in(seen, contents), pace)
+            files += await self._drive(self._files.take_in(seen, contents), pace)
         return files
 
     async def _compile(self, files: int, pace: Pace) -> bool:
@@ -144,8 +147,8 @@ class FolderSource:
 
     async def _compile_once(self, pace: Pace) -> Compilation:
         self._inputs = self._files.inventory.snapshot()
-        await drive(self._keys.note(self._inputs), pace)
-        compilation = await drive(
+        await self._drive(self._keys.note(self._inputs), pace)
+        compilation = await self._drive(
             compile_steps(self._inputs, self._compilation, self._settings, self._clock()), pace
         )
         self._compilation = compilation
@@ -172,7 +175,7 @@ class FolderSource:
     async def _serve(self, files: int, started: float, pace: Pace) -> None:
         if self._compilation is None:
             return
-        await drive(_steps(self._publish(self._compilation)), pace)
+        await self._drive(_steps(self._publish(self._compilation)), pace)
         self._board.loaded(
             seconds=time.perf_counter() - started, changed=len(self._unpublished), files=files
         )
@@ -181,7 +184,7 @@ class FolderSource:
     async def _judge(self, pace: Pace) -> None:
         """Say how things stand."""
         steps = self._reporter.steps(self._files, self._compilation, self._keys.refused)
-        self._board.judge(await drive(steps, pace))
+        self._board.judge(await self._drive(steps, pace))
         self._board.count(
             files=len(self._files),
             objects=len(self._inputs.resources) if self._inputs is not None else 0,

@@ -32,20 +32,31 @@ FIRST_LOAD = Pace(budget=0.004, rest=0.0)
 WHILE_SERVING = Pace(budget=0.001, rest=0.001)
 
 
+def _not_noted(seconds: float) -> None:
+    """The lengths of slices are of no interest."""
+
+
 async def drive(
     steps: Generator[object, None, T],
     pace: Pace = WHILE_SERVING,
     *,
+    held: Callable[[float], None] = _not_noted,
     clock: Callable[[], float] = time.perf_counter,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> T:
-    """Run a generator to its end and answer what it returns. `clock` is in seconds."""
-    end = clock() + pace.budget
+    """Run a generator to its end and answer what it returns.
+
+    `held` is told how many seconds each slice took; `clock` is in seconds.
+    """
+    begun = clock()
     while True:
         try:
             next(steps)
         except StopIteration as stop:
+            held(clock() - begun)
             return stop.value
-        if clock() >= end:
+        now = clock()
+        if now - begun >= pace.budget:
+            held(now - begun)
             await pause(pace.rest)
-            end = clock() + pace.budget
+            begun = clock()

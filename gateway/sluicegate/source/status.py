@@ -32,6 +32,7 @@ class SourceStatus:
     files: int = 0
     objects: int = 0
     ignored: int = 0  # objects of other kinds
+    longest_slice: float = 0.0  # seconds that a load has held the event loop at most, while serving
 
     @property
     def loaded(self) -> bool:
@@ -67,6 +68,15 @@ class StatusBoard:
     def count(self, *, files: int, objects: int, ignored: int) -> None:
         """What the folder holds."""
         self.status = replace(self.status, files=files, objects=objects, ignored=ignored)
+
+    def held(self, seconds: float) -> None:
+        """A load has held the event loop for that long."""
+        if seconds > self.status.longest_slice:
+            self.status = replace(self.status, longest_slice=seconds)
+
+    def begin_serving(self) -> None:
+        """The first load is over; what was held until now held up nobody."""
+        self.status = replace(self.status, longest_slice=0.0)
 
     def judge(self, report: Report) -> None:
         """What is wrong now, if anything is."""

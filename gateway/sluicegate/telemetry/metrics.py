@@ -39,6 +39,7 @@ class ConfigState(NamedTuple):
     models: int
     deployments: int
     keys: int
+    longest_slice: float
 
 
 class _Series(msgspec.Struct):
@@ -145,6 +146,11 @@ class _Gateway(Collector):
             ("models", "Public names it serves.", state.models),
             ("deployments", "Deployments that can be called.", state.deployments),
             ("keys", "Client keys.", state.keys),
+            (
+                "longest_slice_seconds",
+                "Longest time that a load has held the event loop while serving.",
+                state.longest_slice,
+            ),
         ):
             yield GaugeMetricFamily(f"sluicegate_config_{name}", text, value)
 
