@@ -1,117 +1,137 @@
-"""A manifest folder with a source that follows it, and what the source published."""
+"""A real `sluicegate serve --manifests DIR`, as a person starts it: a process of its own."""
+
+from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager
+import contextlib
+import hashlib
+import os
+import re
+import signal
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
+from raw_client import Answer, RawClient, request
+from running_gateway import AUTHORIZED, CLIENT_KEY
 
-from sluicegate.compile import Compilation, Settings
-from sluicegate.config import ClientKey, Deployment, EchoUpstream
-from sluicegate.source.folder import FolderSource
-from sluicegate.source.lookout import Timing
-from sluicegate.source.status import SourceStatus
-
-GUARD = 10  # seconds; what is waited for takes some tenths
-NOW = 1_800_000_000.0
+_COMMAND = "import sys; from sluicegate.cli import main; sys.exit(main())"
+_STARTED = re.compile(r"sluicegate serves .* at https?://\S+?:(\d+)/v1 \(admin: http://\S+:(\d+)\)")
 
 
-def echo(name: str, text: str = "hello") -> str:
-    return f"""\
-apiVersion: sluicegate.dev/v1alpha1
-kind: ModelDeployment
-metadata: {{name: {name}}}
-spec: {{provider: {{echo: {{text: "{text}"}}}}}}
-"""
-
-
-def api_key(name: str, client: str) -> str:
+def key_manifest(key: str = CLIENT_KEY, *, name: str = "team") -> str:
+    digest = hashlib.sha256(key.encode()).hexdigest()
     return f"""\
 apiVersion: sluicegate.dev/v1alpha1
 kind: ApiKey
 metadata: {{name: {name}}}
-spec: {{client: {{{client}}}}}
+spec: {{client: {{keyHash: "sha256:{digest}"}}}}
 """
 
 
-SOON = Timing(rescan=0.2)
+def echo_manifest(name: str = "echo", *, text: str = "", chunk_delay: str = "0s") -> str:
+    says = f', text: "{text}"' if text else ""
+    return f"""\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: {name}}}
+spec: {{provider: {{echo: {{chunkDelay: {chunk_delay}{says}}}}}}}
+"""
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Served:
-    """A source and what it published."""
-
-    def __init__(self, base: Path, timing: Timing = SOON) -> None:
-        self.root = base / "manifests"
-        self.state = base / "state"
-        self.clock = Clock()
-        self.published: list[Compilation] = []
-        self.news = asyncio.Event()
-        self.fail: Exception | None = None
-        self.source = FolderSource(
-            self.root,
-            state_dir=self.state,
-            environ={"TOKEN": "sk-from-the-environment"},
-            settings=Settings.folder(),
-            publish=self.publish,
-            clock=self.clock,
-            timing=timing,
-        )
-
-    def publish(self, compilation: Compilation) -> Iterable[None]:
-        yield
-        if self.fail is not None:
-            raise self.fail
-        self.published.append(compilation)
-        self.news.set()
-
-    @property
-    def texts(self) -> dict[str, str | None]:
-        """What each echo deployment says."""
-        return {
-            entry.name: entry.upstream.text
-            for entry in self.published[-1].config.entries.values()
-            if isinstance(entry, Deployment) and isinstance(entry.upstream, EchoUpstream)
-        }
-
-    @property
-    def keys(self) -> dict[str, ClientKey]:
-        entries = self.published[-1].config.entries.values()
-        return {entry.name: entry for entry in entries if isinstance(entry, ClientKey)}
-
-    async def until(self, texts: dict[str, str | None]) -> None:
-        async with asyncio.timeout(GUARD):
-            while not self.published or self.texts != texts:
-                self.news.clear()
-                await self.news.wait()
-
-    async def status(self, wanted: Callable[[SourceStatus], bool]) -> SourceStatus:
-        for _ in range(GUARD * 100):
-            if wanted(self.source.status):
-                return self.source.status
-            await asyncio.sleep(0.01)
-        pytest.fail(f"the status stays {self.source.status}")
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator["Served", None]:
-        await self.source.load()
-        task = asyncio.create_task(self.source.run())
-        try:
-            yield self
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+def openai_manifest(base_url: str, key: str, *, name: str = "gpt-test") -> str:
+    return f"""\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: {name}}}
+spec:
+  provider: {{openai: {{model: gpt-real, baseURL: "{base_url}"}}}}
+  credentials: {{secretRef: {{name: {name}-key, key: token}}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: {name}-key}}
+stringData: {{token: "{key}"}}
+"""
 
 
-def replace(path: Path, text: str) -> None:
-    fresh = path.with_name(".fresh")
-    fresh.write_text(text)
-    fresh.replace(path)
+@dataclass
+class ServedFolder:
+    """The process, its ports, and all that it has written to standard error."""
+
+    folder: Path
+    process: asyncio.subprocess.Process = field(repr=False)
+    port: int
+    admin_port: int
+    log: list[str] = field(repr=False)
+
+    def write(self, name: str, text: str) -> None:
+        """As an editor saves: another file, renamed over the old one."""
+        draft = self.folder / f".{name}.tmp"
+        draft.write_text(text)
+        draft.rename(self.folder / name)
+
+    async def post(self, body: bytes, headers: Mapping[str, str] = AUTHORIZED) -> Answer:
+        async with await RawClient.open(self.port) as client:
+            client.send(request(body, dict(headers)))
+            return await client.answer()
+
+    async def admin(self, path: str) -> Answer:
+        async with await RawClient.open(self.admin_port) as client:
+            client.send(f"GET {path} HTTP/1.1\r\nHost: admin.test\r\n\r\n".encode())
+            return await client.answer()
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    async def exit_code(self) -> int:
+        return await asyncio.wait_for(self.process.wait(), 10)
+
+
+async def start_command(*arguments: str, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """`sluicegate …` in the interpreter that runs the tests."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _COMMAND, *arguments),
+        env={"PATH": os.environ["PATH"], "HOME": os.devnull, **environ},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@contextlib.asynccontextmanager
+async def served_folder(
+    root: Path, manifests: Mapping[str, str], *options: str
+) -> AsyncGenerator[ServedFolder]:
+    """Serve these manifests (name of the file: its text) on free ports."""
+    folder = root / "manifests"
+    folder.mkdir()
+    for name, text in manifests.items():
+        (folder / name).write_text(text)
+    fixed = ("--port", "0", "--admin-port", "0", "--state-dir", str(root / "state"))
+    process = await start_command(
+        *("serve", "--manifests", str(folder), *fixed, *options),
+        environ={name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")},
+    )
+    log: list[str] = []
+    started: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()
+
+    async def read() -> None:
+        assert process.stderr is not None
+        async for line in process.stderr:
+            log.append(line.decode())
+            match = _STARTED.match(log[-1])
+            if match is not None and not started.done():
+                started.set_result(match)
+
+    reading = asyncio.create_task(read())
+    try:
+        await asyncio.wait((started, reading), timeout=15, return_when=asyncio.FIRST_COMPLETED)
+        assert started.done(), "".join(log)
+        ports = started.result()
+        yield ServedFolder(folder, process, int(ports[1]), int(ports[2]), log)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await reading

@@ -2,10 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 
 import pytest
 
+from eventually import eventually
 from gateway_rig import Rig
 from raw_client import RawClient
 from responses_wire import answer_body, frame, frames, numbered, prelude, text_events, text_stream
@@ -18,12 +18,6 @@ from sluicegate.server.process import ServerSettings
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
 BEGUN = frames(numbered([*prelude(), *text_events(("Hel", "lo"))[:4]]))
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 3) -> None:
-    async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110 -- what is awaited is another port's answer
-            await asyncio.sleep(0.01)
 
 
 async def nothing_in_flight(gateway: RunningGateway) -> bool:
@@ -41,7 +35,7 @@ async def test_leaving_before_the_answer_cancels_the_upstream(
     call = await upstream.called()
     (client.leave if way == "close" else client.reset)()
     await asyncio.wait_for(call.gone.wait(), 1)
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
     assert await gateway.metric("sluicegate_requests_total", status="499") == 1
     assert await gateway.metric("sluicegate_attempts_total", outcome="cancelled") == 1
 
@@ -55,7 +49,7 @@ async def test_leaving_in_mid_stream_cancels_the_upstream(rig: Rig, way: str) ->
     await client.chunk()
     (client.leave if way == "close" else client.reset)()
     await asyncio.wait_for(upstream.last.gone.wait(), 1)
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
     assert await gateway.metric("sluicegate_requests_total", status="499") == 1
 
 
@@ -88,9 +82,9 @@ async def test_leaving_while_the_body_is_sent(rig: Rig) -> None:
     gateway, upstream = await rig.serving(hangs())
     client = await rig.client(gateway)
     client.post(GOOD, AUTHORIZED | {"Content-Length": "100000"})
-    await until(lambda: in_flight(gateway, 1))
+    await eventually(lambda: in_flight(gateway, 1))
     client.leave()
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
     assert not upstream.calls
 
 
@@ -102,9 +96,9 @@ async def test_leaving_a_deployment_that_answers_by_itself(rig: Rig) -> None:
     gateway = await rig.gateway(key_entry(), echo_entry(EchoUpstream(delay=60)))
     client = await rig.client(gateway)
     client.post(b'{"model":"echo","input":"hi","stream":true}', AUTHORIZED)
-    await until(lambda: in_flight(gateway, 1))
+    await eventually(lambda: in_flight(gateway, 1))
     client.leave()
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
 
 
 async def test_leaving_with_requests_queued_behind(rig: Rig) -> None:
@@ -116,7 +110,7 @@ async def test_leaving_with_requests_queued_behind(rig: Rig) -> None:
     await asyncio.sleep(0.05)
     client.leave()
     await asyncio.wait_for(call.gone.wait(), 1)
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
     assert len(upstream.calls) == 1
 
 
@@ -127,12 +121,12 @@ async def test_many_that_leave_leave_nothing_behind(rig: Rig) -> None:
         client.post(body, AUTHORIZED)
         await upstream.called(len(upstream.calls) + 1)
         client.leave()
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
 
     async def closed() -> bool:
         return not upstream.open
 
-    await until(closed)
+    await eventually(closed)
 
 
 # Slow readers. 50 MB go to a client that does not read: none of it may pile up in the gateway.
@@ -194,7 +188,7 @@ async def test_a_client_that_reads_nothing_is_given_up(rig: Rig) -> None:
     client.post(STREAM, AUTHORIZED)
     call = await upstream.called()
     await asyncio.wait_for(call.gone.wait(), 10)
-    await until(lambda: nothing_in_flight(gateway))
+    await eventually(lambda: nothing_in_flight(gateway))
     assert await gateway.metric("sluicegate_requests_total", status="499") == 1
     client.leave()
 

@@ -393,3 +393,18 @@ async def test_refusals_are_counted_by_their_code(rig: Rig) -> None:
     assert await gateway.metric("sluicegate_refused_total", code="invalid_api_key") == 1
     assert await gateway.metric("sluicegate_refused_total", code="unknown_url") == 1
     assert await gateway.metric("sluicegate_refused_total", code="400") == 1
+
+
+async def test_anonymous_callers_are_served_where_that_is_allowed(rig: Rig) -> None:
+    elsewhere = msgspec.structs.replace(echo_entry(model="hidden", name="h"), namespace="other")
+    gateway = await rig.gateway(
+        key_entry(),
+        echo_entry(),
+        elsewhere,
+        settings=ServerSettings(port=0, admin_port=0, allow_anonymous=True),
+    )
+    body = b'{"model":"echo","input":"hi"}'
+    for headers in ({}, {"Authorization": BEARER + OTHER_KEY}, AUTHORIZED):
+        assert (await gateway.post(body, headers)).status == 200
+        answer = await gateway.post(b'{"model":"hidden","input":"hi"}', headers)
+        refused(answer, 400, "model_not_found", "model")
