@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from served_folder import Served
+from watched_folder import Served
 
 
 @pytest.fixture

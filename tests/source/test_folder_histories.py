@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from served_folder import Served, echo, replace
+from watched_folder import Served, echo, replace
 
 FILES = ("a.yaml", "b.yml", "team/c.yaml", "team/deep/d.yaml")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from served_folder import Served, echo, replace
+from watched_folder import Served, echo, replace
 from sluicegate.source.lookout import Timing
 
 # --- changes --------------------------------------------------------------------------------------

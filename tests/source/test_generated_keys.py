@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from served_folder import GUARD, NOW, Served, api_key, echo
+from watched_folder import GUARD, NOW, Served, api_key, echo
 from sluicegate.source.lookout import Timing
 
 
