@@ -1,0 +1,108 @@
+"""Prices of the catalogue `genai-prices`, from the data in its wheel; nothing is fetched.
+
+A model is looked up once a minute at most, since some prices begin on a date; in between a price is
+a few multiplications.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from types import MappingProxyType
+from typing import NamedTuple
+
+import genai_prices
+from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
+from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+
+from sluicegate.model import Usage
+from sluicegate.pricing.rates import Rates
+
+CATALOGUE = f"genai-prices {genai_prices.__version__}"
+
+# Our providers' names -> the catalogue's. Azure OpenAI and others behind `openai` are priced as
+# OpenAI where the model has its name.
+_PROVIDERS: Mapping[str, str] = MappingProxyType(
+    {
+        "openai": "openai",
+        "anthropic": "anthropic",
+        "gemini": "google",
+        "vertex_ai": "google",
+        "bedrock": "aws",
+    }
+)
+_MINUTE = 60
+
+
+class _Steps(NamedTuple):
+    """Rates that depend on how long the input is: each holds for more input tokens than it says.
+
+    Descending; the last holds for any.
+    """
+
+    steps: tuple[tuple[int, Rates], ...]
+
+    def rates(self, input_tokens: int) -> Rates:
+        return next(rates for above, rates in self.steps if input_tokens > above)
+
+
+def load() -> None:
+    """Read the catalogue's data now, which takes some 60 ms, rather than with the first price."""
+    get_snapshot()
+
+
+def catalogue_cost(
+    provider: str, model: str, usage: Usage, *, at: float, service_tier: str | None = None
+) -> Decimal | None:
+    """USD for an answer of `model` at `provider`; None where the catalogue does not know.
+
+    `provider` is its name in metrics, `at` in Unix seconds, `service_tier` the one that was used.
+    """
+    steps = _steps(provider, model, service_tier, int(at) // _MINUTE)
+    return None if steps is None else steps.rates(usage.input_tokens).cost(usage)
+
+
+@lru_cache(maxsize=2048)
+def _steps(provider: str, model: str, service_tier: str | None, minute: int) -> _Steps | None:
+    info = _model(provider, model)
+    if info is None:
+        return None
+    at = datetime.fromtimestamp(minute * _MINUTE, tz=UTC)
+    context = {"service_tier": service_tier} if service_tier else None
+    return _of(info.get_prices(at, context))
+
+
+def _model(provider: str, model: str) -> ModelInfo | None:
+    """Not by the snapshot's own look-up: that keeps every name it was ever asked for."""
+    providers = get_snapshot().providers
+    found = find_provider_by_id(providers, _PROVIDERS.get(provider, ""))
+    return None if found is None else found.find_model(model.lower(), all_providers=providers)
+
+
+def _of(price: ModelPrice) -> _Steps:
+    prices = (
+        price.input_mtok,
+        price.cache_read_mtok,
+        price.cache_write_mtok,
+        price.output_mtok,
+        None,  # reasoning is output there
+    )
+    starts = {
+        tier.start for each in prices if isinstance(each, TieredPrices) for tier in each.tiers
+    }
+    return _Steps(
+        tuple(
+            (above, Rates(*(_at_length(each, above) for each in prices)))
+            for above in (*sorted(starts, reverse=True), -1)
+        )
+    )
+
+
+def _at_length(price: Decimal | TieredPrices | None, above: int) -> Decimal | None:
+    """The price where the input has more than `above` tokens, up to the next step."""
+    if not isinstance(price, TieredPrices):
+        return price
+    reached = [tier.price for tier in price.tiers if tier.start <= above]
+    return reached[-1] if reached else price.base

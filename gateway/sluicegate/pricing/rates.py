@@ -1,0 +1,62 @@
+"""Prices per token, and the sum for one answer. Exact: every number is a Decimal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from sluicegate.config import Pricing
+from sluicegate.model import Usage
+
+_MILLION = 6  # decimal places: prices are in USD per million tokens
+
+
+class Rates(NamedTuple):
+    """USD per million tokens. None: the price is not known.
+
+    Of the input, `cached_input` and `cache_write` are priced as `input` where they have no price of
+    their own; `reasoning` as `output`, and a price of its own replaces that of the output.
+    """
+
+    input: Decimal | None = None
+    cached_input: Decimal | None = None
+    cache_write: Decimal | None = None
+    output: Decimal | None = None
+    reasoning: Decimal | None = None
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """USD for these tokens; None where a token has no price, or the counts contradict."""
+        cached = usage.input_tokens_details.cached_tokens
+        written = usage.input_tokens_details.cache_write_tokens
+        reasoned = usage.output_tokens_details.reasoning_tokens
+        parts = (
+            (usage.input_tokens - cached - written, self.input),
+            (cached, self.input if self.cached_input is None else self.cached_input),
+            (written, self.input if self.cache_write is None else self.cache_write),
+            (usage.output_tokens - reasoned, self.output),
+            (reasoned, self.output if self.reasoning is None else self.reasoning),
+        )
+        total = Decimal(0)
+        for tokens, price in parts:
+            if tokens == 0:
+                continue
+            if tokens < 0 or price is None:
+                return None
+            total += tokens * price
+        return total.scaleb(-_MILLION)
+
+
+def own_rates(pricing: Pricing) -> Rates:
+    """A deployment's own prices. Raises decimal.InvalidOperation where compile let nonsense by."""
+    return Rates(
+        *(
+            None if price is None else Decimal(price)
+            for price in (
+                pricing.input,
+                pricing.cached_input,
+                pricing.cache_write,
+                pricing.output,
+                pricing.reasoning,
+            )
+        )
+    )

@@ -1,0 +1,224 @@
+"""From the keywords of a call to what is tried for it, in order. Pure, but for one file.
+
+The only other place that knows what a program gave is each provider's `direct.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import cast
+from urllib.parse import urlsplit
+
+import msgspec
+import openai
+import pydantic
+
+from sluicegate.api.request import ResponsesRequest, decode_request
+from sluicegate.config import Deployment, Retry
+from sluicegate.model import ApiError
+from sluicegate.providers import PROVIDERS
+from sluicegate.providers.anthropic.direct import DIRECT as _ANTHROPIC
+from sluicegate.providers.bedrock.direct import DIRECT as _BEDROCK
+from sluicegate.providers.contract import Connector
+from sluicegate.providers.direct import Direct, DirectOptions, NotConfigured
+from sluicegate.providers.echo.direct import DIRECT as _ECHO
+from sluicegate.providers.gemini.direct import DIRECT as _GEMINI
+from sluicegate.providers.openai.direct import DIRECT as _OPENAI
+from sluicegate.providers.vertex_ai.direct import DIRECT as _VERTEX_AI
+from sluicegate.resources.header_rules import header_problem
+from sluicegate.routing.snapshot import Unavailable
+from sluicegate.sdk.arguments import (
+    ARGUMENTS,
+    PARAMETERS,
+    Arguments,
+    GoogleCredentials,
+    Input,
+)
+from sluicegate.sdk.failures import shown_request, status_error
+
+_LISTED: tuple[Direct, ...] = (_OPENAI, _ANTHROPIC, _GEMINI, _VERTEX_AI, _BEDROCK, _ECHO)
+DIRECT: Mapping[str, Direct] = MappingProxyType({each.name: each for each in _LISTED})
+
+_DEFAULT_RETRIES = 2  # as the openai package
+_BACKOFF = 0.5  # seconds; the first pause is random up to this, the next up to twice as much
+# Keywords that are for the provider of `model` alone: a fallback elsewhere must not get its key.
+_OF_THE_FIRST = ("api_key", "base_url", "organization", "project")
+_CREDENTIALS = "vertex_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A model that can be tried. `label` is `provider/model`."""
+
+    label: str
+    provider: str
+    model: str
+    connector: Connector
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is tried for one call, in order; the request is the same for all."""
+
+    request: ResponsesRequest
+    targets: tuple[Target, ...]
+
+
+def plan_call(model: str, input_: Input | None, arguments: Arguments, *, stream: bool) -> Plan:
+    """Read the keywords.
+
+    Raises openai.OpenAIError where a model's name, a credential or a setting is missing or wrong,
+    openai.BadRequestError where the request is not one, TypeError for a keyword that is not known.
+    """
+    unknown = [name for name in arguments if name not in ARGUMENTS]
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {unknown[0]!r}; see extra_body")
+    request = _request(model, input_, arguments, stream=stream)
+    names = (model, *arguments.get("fallbacks", ()))
+    targets = tuple(_target(name, model, arguments) for name in names)
+    return Plan(request, targets)
+
+
+# --- the request ----------------------------------------------------------------------------------
+
+
+def _request(
+    model: str, input_: Input | None, arguments: Arguments, *, stream: bool
+) -> ResponsesRequest:
+    body: dict[str, object] = {"model": model.partition("/")[2]}
+    if input_ is not None:
+        body["input"] = input_
+    body |= {name: value for name, value in arguments.items() if name in PARAMETERS}
+    if stream:
+        body["stream"] = True
+    body |= arguments.get("extra_body") or {}
+    given = {name: value for name, value in body.items() if not _left_out(value)}
+    failure: openai.OpenAIError
+    try:
+        return decode_request(msgspec.json.encode(given, enc_hook=_plain))
+    except ApiError as refused:
+        failure = status_error(refused, refused.status, shown_request(None), {})
+    raise failure
+
+
+def _left_out(value: object) -> bool:
+    """The `openai` package's own marks for what is not given."""
+    return isinstance(value, openai.NotGiven | openai.Omit)
+
+
+def _plain(value: object) -> object:
+    """Items of an earlier answer may be part of the input as they are. Raises TypeError."""
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    if isinstance(value, Mapping):
+        return dict(cast("Mapping[object, object]", value))
+    if hasattr(value, "__iter__"):
+        return list(cast("list[object]", value))
+    raise TypeError(f"a request can't hold a {type(value).__name__}")
+
+
+# --- the targets ----------------------------------------------------------------------------------
+
+
+def _target(name: str, first: str, arguments: Arguments) -> Target:
+    prefix, _, model = name.partition("/")
+    direct = DIRECT.get(prefix)
+    if direct is None or not model:
+        known = ", ".join(f"{each}/…" for each in DIRECT)
+        raise openai.OpenAIError(f"the model {name!r} does not name its provider: one of {known}")
+    own = prefix == first.partition("/")[0]
+    reason = ""
+    try:
+        return _connect(name, model, direct, arguments, own=own)
+    except (NotConfigured, Unavailable) as missing:
+        reason = str(missing)
+    raise openai.OpenAIError(f"{name}: {reason}")
+
+
+def _connect(name: str, model: str, direct: Direct, arguments: Arguments, *, own: bool) -> Target:
+    upstream, credential = direct.resolve(model, _options(arguments, own=own), os.environ)
+    drops = arguments.get("drop_unsupported", False)
+    deployment = Deployment(
+        namespace=direct.name,
+        name=model,
+        model=model,
+        upstream=upstream,
+        credential=credential,
+        retry=Retry(_retries(arguments) + 1, _BACKOFF),
+        headers=_headers(arguments) if own else (),
+        unsupported_parameters="Drop" if drops else "Reject",
+        unsupported_tools="Drop" if drops else "Reject",
+    )
+    provider = PROVIDERS.get(type(upstream))
+    if provider is None:
+        raise NotConfigured("its provider is not part of this installation")
+    _check_address(getattr(upstream, "base_url", None))
+    connector = provider.connector(deployment, credential, os.environ)
+    return Target(name, direct.name, model, connector, deployment.retry)
+
+
+def _options(arguments: Arguments, *, own: bool) -> DirectOptions:
+    given = {
+        name: cast("str | None", arguments.get(name))
+        for name in DirectOptions._fields
+        if own or name not in _OF_THE_FIRST
+    }
+    credentials = arguments.get(_CREDENTIALS)
+    if credentials is not None:
+        given["google_credentials"] = _credential_text(credentials)
+    return DirectOptions(**given)
+
+
+def _credential_text(given: GoogleCredentials) -> str:
+    """The JSON of a credential file. Raises NotConfigured where it can't be read."""
+    if isinstance(given, Mapping):
+        return msgspec.json.encode(given).decode()
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        return given
+    try:
+        return Path(given).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+    raise NotConfigured(f"vertex_credentials can't be read: {reason}")
+
+
+def reads_file(arguments: Arguments) -> bool:
+    """Whether planning opens a file, which blocks."""
+    given = arguments.get(_CREDENTIALS)
+    return isinstance(given, str | os.PathLike)
+
+
+def _retries(arguments: Arguments) -> int:
+    retries = arguments.get("max_retries", _DEFAULT_RETRIES)
+    if retries < 0:
+        raise NotConfigured("max_retries is not a number of retries")
+    return retries
+
+
+def _headers(arguments: Arguments) -> tuple[tuple[str, str], ...]:
+    headers = dict(arguments.get("extra_headers") or {})
+    problem = header_problem(headers)
+    if problem is not None:
+        raise NotConfigured(f"extra_headers {problem}")
+    return tuple(headers.items())
+
+
+def _check_address(base_url: str | None) -> None:
+    """An address that a request can be sent to. Raises NotConfigured, without the address."""
+    if base_url is None:
+        return
+    try:
+        parts = urlsplit(base_url)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+        parts = None
+    if parts is None or not fits or parts.query or parts.fragment:
+        raise NotConfigured("base_url must be an http or https address without a query")
+    if parts.username is not None or not (base_url.isascii() and base_url.isprintable()):
+        raise NotConfigured("base_url must not hold a user or characters that have to be quoted")
