@@ -53,7 +53,7 @@ def number(value: float) -> str:
         # The value as it will be printed decides, so that 99.96 is 100 and not 100.0.
         if round(size, digits) >= least:
             return f"{value:,.{digits}f}"
-    return f"{value:.3g}" if size < 0.001 else f"{value:.3f}"
+    return f"{value:.3g}" if size < 0.1 else f"{value:.3f}"
 
 
 def with_spread(values: Sequence[float]) -> str:

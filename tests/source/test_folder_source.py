@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from watched_folder import Served, echo, replace
 from sluicegate.source.lookout import Timing
+from watched_folder import Served, echo, replace
 
 # --- changes --------------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ async def test_a_defect_in_publishing_is_reported_and_tried_again(
         served.fail = RuntimeError("no snapshot")
         (served.root / "a.yaml").write_text(echo("a", "new"))
         status = await served.status(lambda status: not status.ok)
-        assert "RuntimeError at served_folder.py" in status.problems[0]
+        assert "RuntimeError at watched_folder.py" in status.problems[0]
         assert "no snapshot" not in str(status)
         assert served.texts == {"a": "hello"}
         served.fail = None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from watched_folder import GUARD, NOW, Served, api_key, echo
 from sluicegate.source.lookout import Timing
+from watched_folder import GUARD, NOW, Served, api_key, echo
 
 
 async def test_a_generated_key_is_minted_once_and_serves_again_after_a_restart(
