@@ -460,3 +460,61 @@ async def test_what_a_failed_attempt_had_said_does_not_come_out_later(rig: Rig) 
     answer = await gateway.post(STREAM)
     assert answer.body == WHOLE
     assert answer.headers["x-sluicegate-deployment"] == "default/number1"
+
+
+async def test_an_answer_that_is_too_large_is_not_asked_for_again(rig: Rig) -> None:
+    async def script(call: Call) -> None:
+        call.head(200, [("Content-Length", str(1024**3))])
+        await call.gone.wait()
+
+    upstream = await rig.upstream(script)
+    other = await rig.upstream(either)
+    gateway = await rig.gateway(
+        key_entry(),
+        openai_entry(upstream.base_url, retry=Retry(attempts=3, backoff=0.01)),
+        openai_entry(other.base_url, name="other", priority=1),
+    )
+    answer = await gateway.post(GOOD)
+    assert (answer.status, answer.error["code"]) == (502, "upstream_answer_too_large")
+    assert (len(upstream.calls), len(other.calls)) == (1, 0)
+    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+
+
+async def _huge(call: Call) -> None:
+    call.head(429, [("Content-Length", str(1024**3)), ("Retry-After", "9")])
+    await call.gone.wait()
+
+
+async def _cut(call: Call) -> None:
+    call.head(429, [("Content-Length", "1000"), ("Retry-After", "9")])
+    call.write(b'{"error":')
+    call.close()
+
+
+@pytest.mark.parametrize("script", [_huge, _cut])
+async def test_an_error_counts_even_if_its_words_can_not_be_had(rig: Rig, script: Script) -> None:
+    gateway, _ = await rig.pool(script)
+    answer = await gateway.post(GOOD)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "9")
+    assert attempts(answer) == ["default/number0=rate_limited(429)"]
+    assert answer.error["message"] == "Deployment default/number0 answered HTTP 429."
+
+
+async def test_an_upstream_that_goes_on_after_its_end_is_cut_off(rig: Rig) -> None:
+    """The client has its whole answer; nobody reads on for long in the hope of another one."""
+
+    async def script(call: Call) -> None:
+        call.begin()
+        for piece in frames(text_stream()):
+            call.chunk(piece)
+        noise = b": " + b"x" * 100_000 + b"\n\n"
+        while not call.gone.is_set():
+            await call.send(b"%x\r\n%b\r\n" % (len(noise), noise))
+
+    gateway, upstream = await rig.serving(script)
+    async with await gateway.connect() as client:
+        for count in (1, 2):
+            client.post(STREAM, AUTHORIZED)
+            answer = await asyncio.wait_for(client.answer(), 2)
+            assert answer.body == WHOLE
+            await asyncio.wait_for(upstream.calls[count - 1].gone.wait(), 10)

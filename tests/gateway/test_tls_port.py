@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 from eventually import eventually
 from gateway_rig import Rig
@@ -174,3 +175,18 @@ async def test_a_pair_that_does_not_fit_is_an_error_at_start(
     pair.replace_key(authority[0].issue_cert("localhost"))
     with pytest.raises(ssl.SSLError):
         await start(rig, pair)
+
+
+async def test_an_encrypted_key_is_an_error_and_no_question_at_the_terminal(
+    rig: Rig, pair: Pair
+) -> None:
+    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
+    pair.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(ssl.SSLError):
+        await asyncio.wait_for(start(rig, pair), 5)

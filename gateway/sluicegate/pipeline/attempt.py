@@ -38,6 +38,7 @@ from sluicegate.routing.attempts import (
 from sluicegate.routing.select import candidates, upstream_model
 from sluicegate.routing.snapshot import Route, Target
 from sluicegate.transport import (
+    AnswerTooLarge,
     AttemptTimeouts,
     TimedOut,
     UpstreamAnswer,
@@ -49,6 +50,7 @@ from sluicegate.transport import errors as transport_errors
 
 _origin = lru_cache(maxsize=4096)(parse_base_url)
 _LONGEST_LOOK_UP = 3600.0  # seconds; the authorizer's own bound is far below
+_LONGEST_ERROR = 1024 * 1024  # bytes of an upstream error that are looked at
 
 
 _EARLY_FAILURES = frozenset({"response.failed", "error"})
@@ -206,11 +208,14 @@ async def _send(
     try:
         answer = await plan.gateway.transport.send(request, _timeouts(plan, target.deployment))
         status = answer.status
-        if 200 <= status < 300:
-            return answer
-        body = await answer.read_all(plan.gateway.max_answer_bytes)
     except UpstreamError as error:
         raise _transport_failure(target, error) from error
+    if 200 <= status < 300:
+        return answer
+    try:
+        body = await answer.read_all(_LONGEST_ERROR)
+    except UpstreamError:
+        body = b""  # the status says what matters
     said = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
     raise AttemptFailed(outcome_of_status(status), translator.error(status, said, body), status)
 
@@ -325,6 +330,8 @@ def _transport_failure(target: Target[Connector], error: UpstreamError) -> Attem
     """What an attempt without an answer means to the client: 504 for a time-out, else 502."""
     if isinstance(error, TimedOut):
         outcome, status, code = Outcome.TIMEOUT, 504, "upstream_timeout"
+    elif isinstance(error, AnswerTooLarge):
+        outcome, status, code = Outcome.TOO_LARGE, 502, "upstream_answer_too_large"
     elif isinstance(error, transport_errors.ConnectFailed | transport_errors.AddressRefused):
         outcome, status, code = Outcome.CONNECT, 502, "upstream_unreachable"
     else:

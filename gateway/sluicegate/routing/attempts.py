@@ -25,6 +25,7 @@ class Outcome(StrEnum):
     LOST = "lost"  # the connection broke, or what came is not HTTP
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
+    TOO_LARGE = "too_large"  # an answer that nobody could take; asking again would only cost more
     CREDENTIAL = "credential"  # the upstream refuses the deployment's own credential
     CLIENT_ERROR = "client_error"  # the request itself is refused: no other deployment would help
     BROKEN_STREAM = "broken_stream"  # failed after output was written
@@ -41,7 +42,15 @@ class Outcome(StrEnum):
         return self in _REPEATABLE
 
 
-_FINAL = frozenset({Outcome.OK, Outcome.CLIENT_ERROR, Outcome.BROKEN_STREAM, Outcome.CANCELLED})
+_FINAL = frozenset(
+    {
+        Outcome.OK,
+        Outcome.TOO_LARGE,
+        Outcome.CLIENT_ERROR,
+        Outcome.BROKEN_STREAM,
+        Outcome.CANCELLED,
+    }
+)
 _REPEATABLE = frozenset({Outcome.CONNECT, Outcome.LOST, Outcome.RATE_LIMITED, Outcome.SERVER_ERROR})
 # 529 is Anthropic's "overloaded"; 408 and 409 are what the OpenAI SDKs retry too.
 _RETRIED_STATUS = frozenset({408, 409})

@@ -11,6 +11,8 @@ from pathlib import Path
 from sluicegate.telemetry.logs import log
 
 _POLL_SECONDS = 1.0
+# Without one OpenSSL would ask at the terminal for an encrypted key's, and nothing else would run.
+_NO_PASSWORD = ""
 
 
 def _signature(*paths: Path) -> tuple[tuple[int, int, int], ...]:
@@ -36,7 +38,7 @@ class Certificate:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(["http/1.1"])
         self._seen = _signature(self.cert, self.key)
-        self.context.load_cert_chain(self.cert, self.key)
+        self._load(self.context)
 
     async def follow(self) -> None:
         """Take up new files as they come; runs until cancelled.
@@ -53,8 +55,8 @@ class Certificate:
                     continue
                 # Tried on a context of its own first: loading a pair that does not fit spoils the
                 # one that serves.
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key)
-                self.context.load_cert_chain(self.cert, self.key)
+                self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+                self._load(self.context)
             except (OSError, ssl.SSLError) as error:
                 if complained != str(error):
                     complained = str(error)
@@ -66,3 +68,6 @@ class Certificate:
             else:
                 self._seen, complained = signature, None
                 log(logging.INFO, "TLS certificate reloaded", {"cert": str(self.cert)})
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        context.load_cert_chain(self.cert, self.key, _NO_PASSWORD)
