@@ -134,6 +134,8 @@ def test_ids_go_to_models_that_have_them() -> None:
     made = contents([called("a"), output("a")])
     assert made[1]["parts"][0]["functionCall"]["id"] == "a"
     assert made[2]["parts"][0]["functionResponse"]["id"] == "a"
+    elsewhere = sent({"input": [called("a"), output("a")]}, of=deployment(VERTEX))["contents"]
+    assert "id" not in elsewhere[1]["parts"][0]["functionCall"]
 
 
 def test_steps_of_one_turn_stay_steps() -> None:

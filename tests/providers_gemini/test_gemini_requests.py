@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from event_grammar import JsonObject
 from gemini_wire import (
@@ -24,7 +25,7 @@ from gemini_wire import (
     sent,
     translator,
 )
-from google_definitions import check_body
+from google_definitions import INSTALLED, check_body
 from sluicegate.api.support import FEATURES, Support
 from sluicegate.config import (
     AmbientCredential,
@@ -58,6 +59,12 @@ def config_of(
     made = sent({"input": "hi", **body}, model, of)
     check_body(made)
     return made.get("generationConfig")
+
+
+@pytest.mark.skipif(not INSTALLED, reason="google-genai is not installed: bodies are judged less")
+def test_the_judge_of_bodies_is_googles_own() -> None:
+    with pytest.raises(ValidationError):
+        check_body({"contents": [{"role": "user", "parts": [{"words": "hi"}]}]})
 
 
 # ---------------------------------------------------------------------------------------- address

@@ -432,3 +432,16 @@ def test_a_sealed_item_keeps_no_key_of_ours() -> None:
     sealed = response["output"][0]["encrypted_content"]
     assert sealed.startswith("sg1.")
     assert FLASH_3 not in sealed
+
+
+# ------------------------------------------------------------------------------------------- costs
+
+
+def test_a_long_argument_in_small_pieces_costs_no_more_than_its_length() -> None:
+    parts = [piece("$.text", stringValue="x", more=True)] * 20_000
+    begin = said({"functionCall": {"name": "weather", "willContinue": True}})
+    body = {"tools": [FUNCTION]}
+    made = asking(body)
+    events = made.feed(begin) + made.feed(said(*parts)) + made.feed(END) + made.close()
+    (item,) = read_stream((event.frame for event in events), strict=False)["output"]
+    assert json.loads(item["arguments"]) == {"text": "x" * 20_000}

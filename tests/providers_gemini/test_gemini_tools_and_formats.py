@@ -306,3 +306,26 @@ def test_a_schema_that_unfolds_without_end_is_cut() -> None:
     tool = {"type": "function", "name": "f", "parameters": schema}
     made = translator({"input": "hi", "tools": [tool]}, OLD).request()
     assert len(made.body) < 1_000_000
+
+
+BIG: JsonObject = {"type": "object", "properties": {f"p{n}": {} for n in range(20_000)}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {
+            "type": "object",
+            "properties": {f"p{number}": {"$ref": "#/$defs/b"} for number in range(5000)},
+        },
+        {"allOf": [{"$ref": "#/$defs/b"}] * 20_000},
+        {"anyOf": [{"$ref": "#/$defs/b"}] * 20_000},
+        {"properties": BIG["properties"], "required": [f"p{n}" for n in range(20_000)]},
+    ],
+    ids=["references", "allOf", "anyOf", "required"],
+)
+def test_a_schema_that_is_made_to_be_slow_is_not(schema: JsonObject) -> None:
+    """The suite's own time limit is the judge."""
+    tool = {"type": "function", "name": "f", "parameters": {**schema, "$defs": {"b": BIG}}}
+    made = translator({"input": "hi", "tools": [tool]}, OLD).request()
+    assert len(made.body) < 2_000_000

@@ -137,14 +137,20 @@ class Clock:
         return time.time() + self.ahead
 
 
+def calling(
+    credential: GoogleCredential | AmbientCredential, *headers: tuple[bytes, bytes]
+) -> UpstreamCall:
+    return UpstreamCall("http://x", "POST", "/", headers, b"", GoogleToken(credential))
+
+
 async def token(authorizer: GoogleAuthorizer, credential: GoogleCredential) -> str:
-    headers = await authorizer.headers(GoogleToken(credential))
+    headers = await authorizer.headers(calling(credential), GoogleToken(credential))
     return dict(headers)[b"authorization"].decode()
 
 
 async def failure(credential: GoogleCredential | AmbientCredential) -> str:
     with pytest.raises(CredentialFailed) as caught:
-        await GoogleAuthorizer().headers(GoogleToken(credential))
+        await GoogleAuthorizer().headers(calling(credential), GoogleToken(credential))
     return str(caught.value)
 
 
@@ -170,7 +176,7 @@ def claims(assertion: str) -> Any:  # noqa: ANN401 - JSON
 
 
 async def test_a_service_account(server: TokenServer, service_account: GoogleCredential) -> None:
-    call = UpstreamCall("http://x", "POST", "/", (), b"", GoogleToken(service_account))
+    call = calling(service_account)
     authorizer = Authorizer()
     headers = await authorizer.headers(call)
     assert headers == ((b"authorization", b"Bearer token-1"),)
@@ -209,11 +215,14 @@ async def test_a_file_that_the_environment_names(
     path.write_text(json.dumps(service_account_file(server, private_key)))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "billing")
-    headers = await GoogleAuthorizer().headers(GoogleToken(AmbientCredential()))
+    authorizer, wanted = GoogleAuthorizer(), GoogleToken(AmbientCredential())
+    headers = await authorizer.headers(calling(AmbientCredential()), wanted)
     assert headers == (
         (b"authorization", b"Bearer token-1"),
         (b"x-goog-user-project", b"billing"),
     )
+    own = calling(AmbientCredential(), (b"x-goog-user-project", b"other"))
+    assert await authorizer.headers(own, wanted) == headers[:1]
     assert len(server.asked) == 1
 
 
@@ -221,8 +230,10 @@ METADATA = """
 import asyncio, sys
 from sluicegate.auth.upstream.google import GoogleAuthorizer
 from sluicegate.config import AmbientCredential
-from sluicegate.providers.contract import GoogleToken
-headers = asyncio.run(GoogleAuthorizer().headers(GoogleToken(AmbientCredential())))
+from sluicegate.providers.contract import GoogleToken, UpstreamCall
+wanted = GoogleToken(AmbientCredential())
+call = UpstreamCall("http://x", "POST", "/", (), b"", wanted)
+headers = asyncio.run(GoogleAuthorizer().headers(call, wanted))
 print(dict(headers)[b"authorization"].decode())
 """
 

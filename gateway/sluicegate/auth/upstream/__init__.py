@@ -32,4 +32,4 @@ class Authorizer:
             case AwsSigning():
                 return await self._aws.headers(call, authorization)
             case GoogleToken():
-                return await self._google.headers(authorization)
+                return await self._google.headers(call, authorization)

@@ -21,10 +21,11 @@ import msgspec
 from sluicegate.auth.upstream.failure import CredentialFailed
 from sluicegate.auth.upstream.renewed import Found, Renewed
 from sluicegate.config import AmbientCredential, GoogleCredential
-from sluicegate.providers.contract import GoogleToken
+from sluicegate.providers.contract import GoogleToken, UpstreamCall
 
 _MOST_IDENTITIES = 1024  # credentials come from the configuration; replaced ones fall out here
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+_QUOTA = b"x-goog-user-project"
 _SECONDS = 10.0  # for one answer of a token endpoint
 _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}", re.ASCII)
@@ -67,10 +68,13 @@ class GoogleAuthorizer:
         self._clock = clock
         self._tokens: dict[GoogleCredential | AmbientCredential, Renewed[_Headers]] = {}
 
-    async def headers(self, wanted: GoogleToken) -> _Headers:
-        """The headers that authorise a call. Raises CredentialFailed."""
+    async def headers(self, call: UpstreamCall, wanted: GoogleToken) -> _Headers:
+        """The headers that authorise `call`. Raises CredentialFailed."""
         renewed = self._tokens.get(wanted.credential) or self._identify(wanted.credential)
-        return await renewed.get()
+        headers = await renewed.get()
+        if len(headers) > 1 and any(name == _QUOTA for name, _ in call.headers):
+            return headers[:1]  # the deployment says itself whose quota it is
+        return headers
 
     def _identify(self, credential: GoogleCredential | AmbientCredential) -> Renewed[_Headers]:
         if len(self._tokens) >= _MOST_IDENTITIES:
@@ -159,7 +163,7 @@ def _found(credentials: _Credentials) -> Found[_Headers]:
     headers = [(b"authorization", b"Bearer " + token.encode())]
     quota = getattr(credentials, "quota_project_id", None)  # whose quota a person's calls count
     if isinstance(quota, str) and _VISIBLE.fullmatch(quota):
-        headers.append((b"x-goog-user-project", quota.encode()))
+        headers.append((_QUOTA, quota.encode()))
     expiry = credentials.expiry
     ends = None if expiry is None else expiry.replace(tzinfo=UTC).timestamp()
     return Found(tuple(headers), ends)

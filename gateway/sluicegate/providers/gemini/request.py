@@ -21,7 +21,12 @@ _ENVIRONMENT = ("GEMINI_API_KEY", "GOOGLE_API_KEY")  # the first that is set
 _VERSION = "/v1beta"
 _COLLECTIONS = ("models/", "tunedModels/")
 _DIALECT = Dialect(
-    "gemini", tier_in_body=True, mixed_tools_flag=True, excluded_domains=False, web_addresses=False
+    "gemini",
+    tier_in_body=True,
+    mixed_tools_flag=True,
+    excluded_domains=False,
+    web_addresses=False,
+    call_ids=True,
 )
 
 

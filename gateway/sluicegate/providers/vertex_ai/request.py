@@ -26,7 +26,12 @@ _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 _PROVIDER = "vertex_ai"
 _CONTENT = gemini_content.Dialect(
-    _PROVIDER, tier_in_body=False, mixed_tools_flag=False, excluded_domains=True, web_addresses=True
+    _PROVIDER,
+    tier_in_body=False,
+    mixed_tools_flag=False,
+    excluded_domains=True,
+    web_addresses=True,
+    call_ids=False,
 )
 # Vertex AI takes neither the model nor a header for the version, and fetches nothing for Claude.
 _MESSAGES = anthropic_messages.Dialect(

@@ -26,28 +26,42 @@ _Key: TypeAlias = str | int
 class PartialArguments:
     """Of one call."""
 
-    __slots__ = ("_left", "_open", "_root")
+    __slots__ = ("_left", "_open", "_place", "_root", "_text")
 
     def __init__(self) -> None:
         self._root: dict[str, _Value] = {}
         self._open: str | None = None  # the path whose text goes on
+        self._text: list[str] = []  # its pieces
+        self._place: tuple[dict[str, _Value] | list[_Value], _Key] = (self._root, "")
         self._left = _MOST_VALUES
 
     def take(self, piece: PartialArg) -> None:
         """Add a piece. Raises UpstreamStreamError where its path leads nowhere."""
+        if self._open is not None and self._open == piece.json_path:
+            self._text.append(piece.string_value or "")
+            if not piece.will_continue:
+                self._end_text()
+            return
+        self._end_text()
         keys = _keys(piece.json_path)
         holder: dict[str, _Value] | list[_Value] = self._root
         for key, following in pairwise(keys):
             holder = self._inner(holder, key, list_wanted=isinstance(following, int))
-        before = _get(holder, keys[-1])
         value = _value(piece)
-        if self._open == piece.json_path and isinstance(before, str) and isinstance(value, str):
-            value = before + value
         self._put(holder, keys[-1], value)
-        self._open = piece.json_path if piece.will_continue else None
+        if piece.will_continue and isinstance(value, str):
+            self._open, self._text = piece.json_path, [value]
+            self._place = (holder, keys[-1])
+
+    def _end_text(self) -> None:
+        if self._open is not None:
+            holder, key = self._place
+            self._put(holder, key, "".join(self._text))
+            self._open = None
 
     def json(self) -> str:
         """The whole object."""
+        self._end_text()
         return msgspec.json.encode(self._root).decode()
 
     def _inner(

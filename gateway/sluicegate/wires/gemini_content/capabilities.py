@@ -32,7 +32,8 @@ class Capabilities:
     budgets: tuple[int, int] = (0, 24_576)  # the least (0: thinking can be turned off), the most
     json_schema: bool = True  # schemas as they are; False: OpenAPI's subset of them
     mixed_tools: bool = True  # functions beside search or beside a form of the answer
-    signatures: bool = True  # a call in the history needs its signature, and has an id
+    signatures: bool = True  # a call in the history needs its signature
+    call_ids: bool = True  # and has an id
     media_results: bool = True  # images and files inside a function's result
     web_addresses: bool = True  # images and files by URL, at the Gemini API too
     sampling: bool = True  # temperature, top_p
@@ -45,6 +46,7 @@ _GEMINI_1 = Capabilities(
     json_schema=False,
     mixed_tools=False,
     signatures=False,
+    call_ids=False,
     media_results=False,
     web_addresses=False,
 )

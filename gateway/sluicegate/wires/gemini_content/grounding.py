@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from sluicegate.api.output import UrlCitation
-from sluicegate.wires.gemini_content.said import Grounding, Segment, Web
+from sluicegate.wires.gemini_content.said import Grounding, Segment, Support, Web
 
-_MOST = 1000  # of searches and of citations of one answer
+# Of searches, of ranges and of citations of one answer, and bytes of its text.
+_MOST = 300
+_LONGEST_TEXT = 1024 * 1024
 
 
 class Found(NamedTuple):
@@ -30,18 +33,25 @@ def found(grounding: Sequence[Grounding]) -> Found:
 def citations(grounding: Sequence[Grounding], text: str) -> list[UrlCitation]:
     """The pages behind ranges of `text`. Ranges that can't be placed in it are left out."""
     encoded = text.encode()
+    if len(encoded) > _LONGEST_TEXT:
+        return []
     made: list[UrlCitation] = []
+    for support, pages in islice(_supports(grounding), _MOST):
+        place = _place(support.segment, text, encoded)
+        if place is None:
+            continue
+        for index in (support.grounding_chunk_indices or ())[:_MOST]:
+            page = pages[index] if 0 <= index < len(pages) else None
+            if page is not None and page.uri and len(made) < _MOST:
+                made.append(UrlCitation(page.uri, page.title or "", *place))
+    return made
+
+
+def _supports(grounding: Sequence[Grounding]) -> Iterator[tuple[Support, list[Web]]]:
     for each in grounding:
         pages = list(_pages(each))
         for support in each.grounding_supports or ():
-            place = _place(support.segment, text, encoded)
-            if place is None:
-                continue
-            for index in support.grounding_chunk_indices or ():
-                page = pages[index] if 0 <= index < len(pages) else None
-                if page is not None and page.uri and len(made) < _MOST:
-                    made.append(UrlCitation(page.uri, page.title or "", *place))
-    return made
+            yield support, pages
 
 
 def _pages(grounding: Grounding) -> Iterator[Web]:

@@ -67,6 +67,7 @@ class Reader(NamedTuple):
 
     model: Capabilities
     web_addresses: bool
+    call_ids: bool
     wire_name: Callable[[str, str | None], str]  # of a tool, by its name and namespace
     unseal: Callable[[str | None], Signed | None]
 
@@ -204,7 +205,7 @@ class _Told:
         turn.calls.append(_Call(item.call_id, name))
 
     def _id(self, call_id: str) -> str | None:
-        return call_id if self._reader.model.signatures else None
+        return call_id if self._reader.call_ids else None
 
     def _end_calls(self) -> None:
         """Where the last turn called tools: their results, in the order of the calls."""
@@ -220,10 +221,12 @@ class _Told:
                 )
             index, output = outputs.popleft()
             said, media = self._output(output, f"input[{index}].output")
-            inside = [part for part in media if isinstance(part, InlinePart)]
-            if not self._reader.model.media_results:
-                inside = []
-            beside += [part for part in media if part not in inside]
+            inside: list[InlinePart] = []
+            for part in media:
+                if self._reader.model.media_results and isinstance(part, InlinePart):
+                    inside.append(part)
+                else:
+                    beside.append(part)
             response = FunctionResponse(call.name, said, self._id(call.call_id), inside or None)
             results.append(ResponsePart(response))
         self._turns.append(_Turn("user", results, results=True))

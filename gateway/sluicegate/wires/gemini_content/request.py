@@ -92,6 +92,7 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
     reader = Reader(
         abilities,
         abilities.web_addresses or dialect.web_addresses,
+        abilities.call_ids and dialect.call_ids,
         wire_name,
         partial(unseal_signed, provider=dialect.provider, model=model),
     )

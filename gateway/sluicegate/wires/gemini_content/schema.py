@@ -13,6 +13,8 @@ from sluicegate.api.tools import JsonObject
 
 _MOST_NODES = 5000  # of a schema with its references written out
 _DEEPEST = 40  # of one that refers to itself
+_MOST_PARTS = 64  # of an allOf
+_FREE = 50  # members that are copied at the price of one node
 # Keywords that mean the same in OpenAPI's subset.
 _KEPT = (
     *("title", "description", "format", "minimum", "maximum", "minItems", "maxItems"),
@@ -20,6 +22,7 @@ _KEPT = (
 )
 _FORMATS = ("date-time", "enum", "int32", "int64", "float", "double")
 _KEYS = {"definitions": "$defs"}  # as newer drafts call it
+_TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 _BY_NAME = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 _DATA = frozenset({"enum", "const", "default", "examples", "required"})  # no schemas inside
 
@@ -80,7 +83,7 @@ class _OpenApi:
     def schema(self, value: object, depth: int) -> JsonObject:
         self._left -= 1
         if not isinstance(value, dict) or self._left < 0 or depth > _DEEPEST:
-            return {"type": "string"} if value is False else {"type": "object"}
+            return {"type": "object"}
         source = self._resolved(cast("JsonObject", value))
         kept: JsonObject = {key: source[key] for key in _KEPT if key in source}
         if kept.get("format") not in _FORMATS:
@@ -103,7 +106,11 @@ class _OpenApi:
             rest = {key: value for key, value in source.items() if key != "type"}
             return [self.schema({**rest, "type": kind}, depth + 1) for kind in kinds]
         options = _list(source.get("anyOf")) or _list(source.get("oneOf"))
-        return [self.schema(option, depth + 1) for option in options if option != {"type": "null"}]
+        return [
+            self.schema(option, depth + 1)
+            for option in options
+            if self._left >= 0 and option != {"type": "null"}
+        ]
 
     def _of_kind(self, kept: JsonObject, source: JsonObject, kind: str, depth: int) -> None:
         values = [source["const"]] if "const" in source else _list(source.get("enum"))
@@ -118,28 +125,42 @@ class _OpenApi:
         properties = _mapping(source.get("properties"))
         if not properties:
             return
-        kept["properties"] = {
-            name: self.schema(inner, depth + 1) for name, inner in properties.items()
-        }
-        required = [name for name in properties if name in _list(source.get("required"))]
+        written: JsonObject = {}
+        for name, inner in properties.items():
+            if self._left < 0:
+                break
+            written[name] = self.schema(inner, depth + 1)
+        kept["properties"] = written
+        wanted = {name for name in _list(source.get("required")) if isinstance(name, str)}
+        required = [name for name in written if name in wanted]
         if required:
             kept["required"] = required
 
     def _resolved(self, schema: JsonObject) -> JsonObject:
         """The schema without `$ref` and `allOf`; what stands beside a reference is kept."""
         for _ in range(_DEEPEST):
-            reference, parts = schema.get("$ref"), _list(schema.get("allOf"))
+            if self._left < 0:
+                break
+            reference, parts = schema.get("$ref"), _list(schema.get("allOf"))[:_MOST_PARTS]
             if isinstance(reference, str):
                 rest = {key: value for key, value in schema.items() if key != "$ref"}
                 schema = {**self._referred(reference), **rest}
+                self._spend(schema)
             elif parts:
                 merged = {key: value for key, value in schema.items() if key != "allOf"}
                 for part in parts:
                     merged = _together(merged, _mapping(part))
+                    self._spend(merged)
                 schema = merged
             else:
                 break
         return schema
+
+    def _spend(self, copied: JsonObject) -> None:
+        """Copies of large objects count too, and so does what is looked through again."""
+        size = sum(len(_mapping(copied.get(key))) for key in ("properties", "$defs"))
+        size += sum(len(_list(copied.get(key))) for key in ("required", "anyOf", "oneOf", "enum"))
+        self._left -= (len(copied) + size) // _FREE
 
     def _referred(self, reference: str) -> JsonObject:
         """What a local JSON Pointer names (RFC 6901)."""
@@ -162,11 +183,11 @@ def _together(one: JsonObject, other: JsonObject) -> JsonObject:
 def _kinds(source: JsonObject) -> list[str]:
     named = source.get("type")
     found = [named] if isinstance(named, str) else _list(named)
-    kinds = [kind for kind in found if isinstance(kind, str)]
+    kinds = [kind for kind in _TYPES if kind in found]
     null: JsonObject = {"type": "null"}
     if null in _list(source.get("anyOf")) or null in _list(source.get("oneOf")):
         kinds.append("null")
-    return kinds
+    return list(dict.fromkeys(kinds))
 
 
 def _guessed(source: JsonObject) -> str:

@@ -13,7 +13,8 @@ class Dialect:
 
     `tier_in_body`: the service tier is named in the body, not in headers. `mixed_tools_flag`:
     search beside functions has to be asked for. `excluded_domains`: a search can leave some out.
-    `web_addresses`: images and files are fetched by URL for every model.
+    `web_addresses`: images and files are fetched by URL for every model. `call_ids`: a call in the
+    history may carry its id; else results find their calls by their order.
     """
 
     provider: str
@@ -21,6 +22,7 @@ class Dialect:
     mixed_tools_flag: bool
     excluded_domains: bool
     web_addresses: bool
+    call_ids: bool
 
 
 @dataclass(frozen=True, slots=True)
