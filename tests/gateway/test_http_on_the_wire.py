@@ -363,3 +363,13 @@ async def test_many_connections_at_once(rig: Rig) -> None:
     for client in clients:
         client.leave()
     assert len(upstream.calls) == 200
+
+
+async def test_a_client_that_wants_to_close_is_told_so_and_closed(rig: Rig) -> None:
+    gateway, _ = await rig.serving(streams(*frames(text_stream())))
+    async with await gateway.connect() as client:
+        client.post(STREAM, AUTHORIZED | {"Connection": "close"})
+        answer = await client.answer()
+        assert answer.headers["connection"] == "close"
+        assert answer.body.endswith(b"data: [DONE]\n\n")
+        assert await asyncio.wait_for(client.closed(), 2) == b""

@@ -237,3 +237,22 @@ async def test_connections_to_the_upstream_are_used_again(rig: Rig) -> None:
         assert (await gateway.post(STREAM)).status == 200
     assert len(upstream.calls) == 5
     assert upstream.accepted == 1
+
+
+@pytest.mark.parametrize("end", ["response.incomplete", "response.failed"])
+async def test_other_ends_end_the_stream_too(rig: Rig, end: str) -> None:
+    events = text_stream()
+    events[-1] = {**events[-1], "type": end}
+    sent = frames(events)
+    assert await streamed(rig, *sent) == b"".join(sent) + DONE
+
+
+async def test_tokens_of_streams_and_of_whole_answers_are_counted(rig: Rig) -> None:
+    async def script(call: Call) -> None:
+        await (streams(*frames(text_stream())) if call.streamed else answers(answer_body()))(call)
+
+    gateway, _ = await rig.serving(script)
+    for body in (STREAM, BODIES["plain"], STREAM):
+        assert (await gateway.post(body)).status == 200
+    for kind, tokens in (("input", 11), ("cached_input", 3), ("output", 7), ("reasoning", 5)):
+        assert await gateway.metric("sluicegate_tokens_total", kind=kind) == 3 * tokens

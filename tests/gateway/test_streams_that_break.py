@@ -295,3 +295,23 @@ async def test_the_sdk_raises_what_the_stream_tells(rig: Rig) -> None:
             await read()
     assert seen == [event["type"] for event in BEGUN]
     assert raised.value.code == "upstream_connection_lost"
+
+
+async def test_an_event_without_end_is_not_collected_for_ever(rig: Rig) -> None:
+    sent = 0
+
+    async def script(call: Call) -> None:
+        nonlocal sent
+        call.begin()
+        call.chunk(b"".join(frames(BEGUN)) + b"data: ")
+        piece = b"x" * 1_000_000
+        while not call.gone.is_set():
+            await call.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            sent += len(piece)
+
+    gateway, upstream = await rig.serving(script)
+    events = sent_events((await gateway.post(STREAM)).body)
+    check_whole(events)
+    assert "larger than" in events[-2]["message"]
+    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    assert sent < 50_000_000
