@@ -15,6 +15,7 @@ from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import ServerSettings, Source, run
 from sluicegate.source.folder import FolderSource
 from sluicegate.source.keystore import default_state_dir
+from sluicegate.source.litellm import LiteLLMSource
 from sluicegate.telemetry import logs
 from sluicegate.transport import TransportSettings, proxies_from_environment
 
@@ -39,9 +40,14 @@ def _port(value: str) -> int:
 @click.option(
     "--manifests",
     type=click.Path(path_type=Path),
-    required=True,
     show_envvar=True,
     help="Folder of manifests; it is watched, and every change is served without a restart.",
+)
+@click.option(
+    "--litellm-config",
+    type=_FILE,
+    show_envvar=True,
+    help="LiteLLM's configuration in place of manifests; it is watched as the folder is.",
 )
 @click.option("--host", default="127.0.0.1", help="Address of the public port.")
 @click.option("--port", type=_port, default=_PORT, help="Public port; 0 takes any free one.")
@@ -93,7 +99,8 @@ def _port(value: str) -> int:
 )
 def serve(
     *,
-    manifests: Path,
+    manifests: Path | None,
+    litellm_config: Path | None,
     host: str,
     port: int,
     admin_host: str,
@@ -112,8 +119,13 @@ def serve(
 ) -> None:
     """Serve /v1/responses from a folder of manifests, and take every change live.
 
+    In place of the folder it may be the configuration of a LiteLLM proxy.
+
     Every option has an environment variable: SLUICEGATE_ and its name in capitals.
     """
+    served = manifests or litellm_config
+    if served is None or (manifests is not None and litellm_config is not None):
+        raise click.UsageError("Give either --manifests or --litellm-config.")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
     if allow_anonymous == "loopback" and not _is_loopback(host):
@@ -136,6 +148,13 @@ def serve(
     )
 
     def source(store: LiveStore) -> Source:
+        if manifests is None:
+            return LiteLLMSource(
+                served,
+                environ=environ,
+                settings=Settings.folder(),
+                publish=lambda compilation: store.publish_steps(compilation.config),
+            )
         return FolderSource(
             manifests,
             state_dir=state_dir or default_state_dir(environ),
@@ -147,7 +166,7 @@ def serve(
     def started(public: int, admin: int) -> None:
         scheme = "https" if settings.tls is not None else "http"
         click.echo(
-            f"sluicegate serves {manifests} at {scheme}://{_in_url(host)}:{public}/v1 "
+            f"sluicegate serves {served} at {scheme}://{_in_url(host)}:{public}/v1 "
             f"(admin: http://{_in_url(admin_host)}:{admin})",
             err=True,
         )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from sluicegate.source.files import FileSet, Outdated
 from sluicegate.source.generated import GeneratedKeys, secret_of
 from sluicegate.source.keystore import KeyRefused, KeyStore, StoredKey
 from sluicegate.source.lookout import Lookout, Timing
-from sluicegate.source.report import Report, Reporter
+from sluicegate.source.report import Report, Reporter, defect
 from sluicegate.source.scan import Content, Scan, read
 from sluicegate.source.slices import FIRST_LOAD, WHILE_SERVING, Pace, drive
 from sluicegate.source.status import SourceStatus, StatusBoard
@@ -91,7 +90,7 @@ class FolderSource:
                 except Exception as error:  # noqa: BLE001 -- a defect here must not end hot reload
                     self._judged = False
                     self._lookout.distrust()
-                    self._board.judge(Report((_defect(error),), ()))
+                    self._board.judge(Report((defect(error),), ()))
                 await self._lookout.pause(self._due_in())
         finally:
             patrol.cancel()
@@ -191,13 +190,6 @@ class FolderSource:
             ignored=self._files.inventory.ignored,
         )
         self._judged = True
-
-
-def _defect(error: Exception) -> str:
-    # Where it is, but not its message: that may hold what a manifest holds.
-    *_, frame = traceback.extract_tb(error.__traceback__)
-    place = f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
-    return f"internal error, loading was not finished: {type(error).__name__} at {place}"
 
 
 def _read_all(paths: Sequence[str], now_ns: int) -> list[tuple[str, Content | None]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from sluicegate.compile import Compilation
@@ -23,6 +25,13 @@ class Report(NamedTuple):
 
     failures: tuple[str, ...]
     unresolved: tuple[str, ...]
+
+
+def defect(error: Exception) -> str:
+    """A defect of our own: where it is, but not its message, which may hold what a file holds."""
+    *_, frame = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}"
+    return f"internal error, loading was not finished: {type(error).__name__} at {place}"
 
 
 class _Told(NamedTuple):

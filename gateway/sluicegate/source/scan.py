@@ -90,7 +90,7 @@ class _Walk:
         self.files: dict[str, Signature] = {}
         self.folders: set[Folder] = set()
         self.faults: dict[str, Fault] = {}
-        self.links = set(_links_on_the_way(directory))
+        self.links = set(links_on_the_way(directory))
         self.seen: set[tuple[int, int]] = set()
         self.plain = True
 
@@ -320,7 +320,7 @@ def _read_all(descriptor: int) -> bytes:
     return b"".join(chunks)
 
 
-def _links_on_the_way(directory: str) -> Iterator[str]:
+def links_on_the_way(directory: str) -> Iterator[str]:
     """Every link among the parts of a path, and of the paths those lead to."""
     path = Path("/")
     waiting = list(reversed(Path(directory).absolute().parts[1:]))
