@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -163,11 +164,23 @@ def serve(
             publish=lambda compilation: store.publish_steps(compilation.config),
         )
 
+    _run(served, settings, upstream_ca, environ, source)
+
+
+def _run(
+    served: Path,
+    settings: ServerSettings,
+    upstream_ca: Path | None,
+    environ: Mapping[str, str],
+    source: Callable[[LiveStore], Source],
+) -> None:
+    """Serve until asked to stop. What keeps the gateway from starting is told without a traceback."""
+
     def started(public: int, admin: int) -> None:
         scheme = "https" if settings.tls is not None else "http"
         click.echo(
-            f"sluicegate serves {served} at {scheme}://{_in_url(host)}:{public}/v1 "
-            f"(admin: http://{_in_url(admin_host)}:{admin})",
+            f"sluicegate serves {served} at {scheme}://{_in_url(settings.host)}:{public}/v1 "
+            f"(admin: http://{_in_url(settings.admin_host)}:{admin})",
             err=True,
         )
 
