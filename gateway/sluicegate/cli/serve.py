@@ -174,7 +174,7 @@ def _run(
     environ: Mapping[str, str],
     source: Callable[[LiveStore], Source],
 ) -> None:
-    """Serve until asked to stop. What keeps the gateway from starting is told without a traceback."""
+    """Serve until asked to stop; what keeps the gateway from starting is told in one line."""
 
     def started(public: int, admin: int) -> None:
         scheme = "https" if settings.tls is not None else "http"
