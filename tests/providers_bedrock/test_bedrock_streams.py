@@ -254,6 +254,18 @@ def test_a_failure_inside_the_stream_keeps_what_had_come(
     assert outer is None or told["code"] == outer
 
 
+@pytest.mark.parametrize("afterwards", ["feed", "close"])
+def test_what_comes_before_a_bad_event_of_the_same_piece_is_good(afterwards: str) -> None:
+    bad = frame([text(":message-type", "event"), text(":event-type", "contentBlockDelta")], b"{")
+    made = ready()
+    events = made.feed(START + said(0, "Hel") + bad)
+    with pytest.raises(UpstreamStreamError):
+        made.feed(b"") if afterwards == "feed" else made.close()
+    events += made.fail(ApiError(502, "broken"))
+    response = read_stream(item.frame for item in events)
+    assert (response["status"], output_texts(response)) == ("failed", ["Hel"])
+
+
 def test_nothing_follows_the_end() -> None:
     made = ready()
     fed(made, [TEXT])

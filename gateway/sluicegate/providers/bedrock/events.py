@@ -27,6 +27,7 @@ class BedrockTranslator:
 
     __slots__ = (
         "_blocks",
+        "_broken",
         "_call",
         "_deployment",
         "_frames",
@@ -54,6 +55,7 @@ class BedrockTranslator:
         self._source = source
         self._call = call
         self._frames = FrameReader()
+        self._broken: UpstreamStreamError | None = None  # found behind events that were good
         self._stream: ResponseStream | None = None
         self._blocks: BlockWriter | None = None
         self._stop_reason: str | None = None
@@ -77,6 +79,8 @@ class BedrockTranslator:
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Events of the frames that this chunk completes. Raises UpstreamStreamError."""
+        if self._broken is not None:
+            raise self._broken
         try:
             frames = self._frames.feed(chunk)
         except FramingError as error:
@@ -85,11 +89,20 @@ class BedrockTranslator:
         for frame in frames:
             if self.ended:
                 break
-            events += self._frame(frame)
+            try:
+                events += self._frame(frame)
+            except UpstreamStreamError as error:
+                if not events:
+                    raise
+                # What came before it is good, and has its sequence numbers: it is told next time.
+                self._broken = error
+                break
         return events
 
     def close(self) -> list[Event]:
         """The stream is over. Raises UpstreamStreamError where it was not whole."""
+        if self._broken is not None:
+            raise self._broken
         try:
             self._frames.close()
         except FramingError as error:
