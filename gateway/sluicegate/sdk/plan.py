@@ -6,6 +6,7 @@ The only other place that knows what a program gave is each provider's `direct.p
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ _BACKOFF = 0.5  # seconds; the first pause is random up to this, the next up to 
 # Keywords that are for the provider of `model` alone: a fallback elsewhere must not get its key.
 _OF_THE_FIRST = ("api_key", "base_url", "organization", "project")
 _CREDENTIALS = "vertex_credentials"
+_SCHEMES = frozenset({"http", "https"})
+_VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +217,10 @@ def _check_address(base_url: str | None) -> None:
         return
     try:
         parts = urlsplit(base_url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        fits = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        fits = False
-        parts = None
+        fits, parts = False, None
     if parts is None or not fits or parts.query or parts.fragment:
         raise NotConfigured("base_url must be an http or https address without a query")
-    if parts.username is not None or not (base_url.isascii() and base_url.isprintable()):
-        raise NotConfigured("base_url must not hold a user or characters that have to be quoted")
+    if parts.username is not None or _VISIBLE.fullmatch(base_url) is None:
+        raise NotConfigured("base_url must not hold a user, or characters that have to be quoted")

@@ -24,6 +24,7 @@ _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]+", re.ASCII)  # it becomes par
 _ARN_REGION = re.compile(r"arn:aws[a-z-]*:[a-z]+:(?P<region>[a-z]{2,4}(?:-[a-z]+)+-[0-9]+):")
 # LiteLLM's name goes first, then those of the AWS SDKs.
 _REGION_VARIABLES = ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+_ENDPOINT = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"
 _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 
 
@@ -42,7 +43,9 @@ class _Bedrock:
         if region is None:
             raise NotConfigured("no region: pass aws_region_name, or set AWS_REGION")
         upstream = BedrockUpstream(
-            model, region=matching("aws_region_name", region, _REGION), base_url=options.base_url
+            model,
+            region=matching("aws_region_name", region, _REGION),
+            base_url=first(options.base_url, environ.get(_ENDPOINT)),
         )
         return upstream, _credential(options, environ)
 
