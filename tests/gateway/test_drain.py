@@ -71,22 +71,27 @@ async def test_a_drain(rig: Rig) -> None:
     await asyncio.wait_for(gateway.ended, 3)
 
 
-async def test_a_request_that_waits_is_answered_and_told_to_close(rig: Rig) -> None:
-    go_on = asyncio.Event()
+async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
 
     async def script(call: Call) -> None:
-        await go_on.wait()
+        await (first if call.json()["input"] == "first" else second).wait()
         call.answer(answer_body())
 
     gateway, upstream = await rig.serving(script, settings=PATIENT)
-    async with await gateway.connect() as client:
-        client.post(GOOD, AUTHORIZED)
+    async with await gateway.connect() as client, await gateway.connect() as other:
+        client.post(b'{"model":"gpt-test","input":"first"}', AUTHORIZED)
         client.post(GOOD, AUTHORIZED)  # queued behind: it was here before the drain began
-        await upstream.called()
+        other.post(GOOD, AUTHORIZED)  # keeps the drain going
+        await upstream.called(2)
         gateway.stop.ask()
-        go_on.set()
+        first.set()
+        assert "connection" not in (await client.answer()).headers
+        await upstream.called(3)
+        second.set()
         answer = await client.answer()
-        assert answer.status == 200
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert (await other.answer()).status == 200
     await asyncio.wait_for(gateway.ended, 3)
 
 

@@ -49,9 +49,8 @@ async def _until_eof(call: Call) -> None:
     call.close()
 
 
-def followed_by(*pieces: bytes, together: bool = False) -> Script:
-    whole = b"".join(frames(BEGUN))
-    return streams(whole + b"".join(pieces)) if together else streams(whole, *pieces)
+def followed_by(*pieces: bytes) -> Script:
+    return streams(b"".join(frames(BEGUN)), *pieces)
 
 
 UNREADABLE = b"event: response.completed\ndata: {nothing to read\n\n"
@@ -95,6 +94,16 @@ async def test_a_break_is_told_with_the_output_so_far(rig: Rig, script: Script) 
     assert not second.calls
     broken = {"deployment": "default/number0", "outcome": "broken_stream"}
     assert await gateway.metric("sluicegate_attempts_total", **broken) == 1
+
+
+async def test_what_the_end_tells_is_what_was_sent(rig: Rig) -> None:
+    """A chunk that can't be read to its end is not passed on, so the end does not count it."""
+    more = {**BEGUN[-1], "sequence_number": len(BEGUN), "delta": " there"}
+    gateway, _ = await rig.serving(followed_by(frame(more) + UNREADABLE))
+    events = sent_events((await gateway.post(STREAM)).body)
+    failed = check_whole(events)
+    said = [event["delta"] for event in events if event["type"] == "response.output_text.delta"]
+    assert failed["response"]["output"][0]["content"][0]["text"] == "".join(said)
 
 
 async def test_the_arguments_of_a_call_so_far(rig: Rig) -> None:
