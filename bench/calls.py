@@ -8,7 +8,7 @@ import msgspec
 
 
 class Workload(StrEnum):
-    """What a request asks for."""
+    """What a request asks for: `<provider>-<shape>`, of `openai` only the shape."""
 
     JSON = "json"
     STREAM = "stream"  # 28 events, each its own write of the upstream
@@ -16,16 +16,44 @@ class Workload(StrEnum):
     STREAM_PACED = "stream-paced"  # the same 28 events, 10 ms apart
     ECHO_JSON = "echo-json"
     ECHO_STREAM = "echo-stream"
+    ANTHROPIC_JSON = "anthropic-json"
+    ANTHROPIC_STREAM = "anthropic-stream"
+    ANTHROPIC_STREAM_JOINED = "anthropic-stream-joined"
+    GEMINI_JSON = "gemini-json"
+    GEMINI_STREAM = "gemini-stream"
+    GEMINI_STREAM_JOINED = "gemini-stream-joined"
+    BEDROCK_JSON = "bedrock-json"
+    BEDROCK_STREAM = "bedrock-stream"
+    BEDROCK_STREAM_JOINED = "bedrock-stream-joined"
+
+    @property
+    def provider(self) -> str:
+        """Who answers: a provider of the gateway."""
+        first = self.value.partition("-")[0]
+        return first if first in _PREFIXES else "openai"
+
+    @property
+    def shape(self) -> str:
+        """The form of the answer, whoever gives it."""
+        return self.value.removeprefix(f"{self.provider}-")
 
     @property
     def streams(self) -> bool:
         """Whether the answer is a stream of events."""
-        return self not in {Workload.JSON, Workload.ECHO_JSON}
+        return self.shape != "json"
 
     @property
     def is_echo(self) -> bool:
         """Whether the gateway answers by itself, without an upstream."""
-        return self in {Workload.ECHO_JSON, Workload.ECHO_STREAM}
+        return self.provider == "echo"
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether the upstream speaks the client's dialect, so that any proxy will do."""
+        return self.provider == "openai"
+
+
+_PREFIXES = frozenset({"echo", "anthropic", "gemini", "bedrock"})
 
 
 EVENTS_PER_STREAM = 28
@@ -41,15 +69,12 @@ class Call(msgspec.Struct, frozen=True):
     body: str
 
 
-_UPSTREAM_PREFIXES = {
-    Workload.STREAM_JOINED: "/events-per-write=0",
-    Workload.STREAM_PACED: "/between=10ms",
-}
+_UPSTREAM_PREFIXES = {"stream-joined": "/events-per-write=0", "stream-paced": "/between=10ms"}
 
 
 def upstream_prefix(workload: Workload) -> str:
-    """The path in front of /v1 by which the mock knows how to write its answer."""
-    return _UPSTREAM_PREFIXES.get(workload, "")
+    """The path in front of the API's own by which the mock knows how to write its answer."""
+    return _UPSTREAM_PREFIXES.get(workload.shape, "")
 
 
 def client_key(number: int = 0) -> str:

@@ -9,6 +9,7 @@ from bench.peers.sluicegate import NAME
 from bench.samples import Run
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
+from bench.scenarios.translated import PASSED_ON, scenario_of
 from bench.stats import paired_ratios, slope
 from bench.tables import Table, number
 
@@ -79,6 +80,18 @@ def _cpu_ratio(workload: Workload, peer: str) -> Callable[[Run], float | None]:
     return figure
 
 
+def _translated_ratio(shape: str, *, by_cpu: bool = False) -> Callable[[Run], float | None]:
+    """Anthropic's answers beside those that the gateway passes on."""
+    value = "cpu_us" if by_cpu else "per_second"
+
+    def figure(run: Run) -> float | None:
+        ours = run.values(scenario_of(shape), "anthropic", value)
+        theirs = run.values(scenario_of(shape), PASSED_ON, value)
+        return _median(paired_ratios(theirs, ours) if by_cpu else paired_ratios(ours, theirs))
+
+    return figure
+
+
 def _last(scenario: str) -> Callable[[Run], float | None]:
     def figure(run: Run) -> float | None:
         values = run.values(scenario, NAME, "rss_mb")
@@ -117,6 +130,34 @@ GOALS: tuple[Goal, ...] = (
         figure=_cpu_ratio(Workload.STREAM, "envoy"),
     ),
     Goal("streams", "x LiteLLM", 60, at_least=True, figure=_ratio(Workload.STREAM, "litellm")),
+    Goal(
+        "translated",
+        "x passed on",
+        0.5,
+        at_least=True,
+        figure=_translated_ratio("json"),
+    ),
+    Goal(
+        "translated, by CPU time",
+        "x passed on",
+        0.5,
+        at_least=True,
+        figure=_translated_ratio("json", by_cpu=True),
+    ),
+    Goal(
+        "translated streams",
+        "x passed on",
+        0.4,
+        at_least=True,
+        figure=_translated_ratio("stream"),
+    ),
+    Goal(
+        "translated streams, by CPU time",
+        "x passed on",
+        0.4,
+        at_least=True,
+        figure=_translated_ratio("stream", by_cpu=True),
+    ),
     Goal(
         "added latency, p99",
         "ms",

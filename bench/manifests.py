@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.calls import EVENTS_PER_STREAM, Workload, client_key, upstream_prefix
 
@@ -10,11 +12,31 @@ from bench.calls import EVENTS_PER_STREAM, Workload, client_key, upstream_prefix
 _ECHO_CHUNKS = EVENTS_PER_STREAM - 8
 _KEYS_PER_FILE = 100
 
-_UPSTREAM_KEY = """\
+# A key for those that take one, keys that sign, and a file by which Google's library asks the mock
+# for a token, as it asks Google with a workload identity.
+_CREDENTIALS = """\
 apiVersion: v1
 kind: Secret
-metadata: {name: upstream, labels: {sluicegate.dev/credential: "true"}}
-stringData: {key: sk-upstream-0123456789abcdef}
+metadata: {{name: upstream, labels: {{sluicegate.dev/credential: "true"}}}}
+stringData:
+  key: sk-upstream-0123456789abcdef
+  aws_access_key_id: AKIDEXAMPLE
+  aws_secret_access_key: wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY
+  google.json: |
+    {{"type": "external_account", "token_url": "http://127.0.0.1:{mock_port}/token",
+     "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
+     "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+     "credential_source": {{"file": "{subject_token}"}}}}
+---
+apiVersion: sluicegate.dev/v1alpha1
+kind: ApiKey
+metadata: {{name: aws}}
+spec: {{upstream: {{aws: {{secretRef: {{name: upstream}}}}}}}}
+---
+apiVersion: sluicegate.dev/v1alpha1
+kind: ApiKey
+metadata: {{name: google}}
+spec: {{upstream: {{google: {{secretRef: {{name: upstream, key: google.json}}}}}}}}
 """
 
 # Everything that a request can be charged for is on; no limit is ever reached.
@@ -34,18 +56,40 @@ spec:
     tags: {{team: bench}}
 """
 
-_OPENAI = """\
+_DEPLOYMENT = """\
 apiVersion: sluicegate.dev/v1alpha1
 kind: ModelDeployment
 metadata: {{name: {name}}}
 spec:
   model: {name}
   provider:
-    openai: {{model: gpt-4.1, baseURL: "http://127.0.0.1:{mock_port}{prefix}/v1"}}
-  credentials:
-    secretRef: {{name: upstream, key: key}}
+    {provider}: {{{upstream}, baseURL: "http://127.0.0.1:{mock_port}{path}"}}
+  credentials: {{{credentials}}}
   pricing: {{input: "2.00", cachedInput: "0.50", output: "8.00"}}
 """
+
+
+class _Provider(NamedTuple):
+    """How a deployment of it looks."""
+
+    upstream: str
+    credentials: str = "secretRef: {name: upstream, key: key}"
+    path: str = ""  # of the base URL, behind what the mock is told
+
+
+_PROVIDERS = {
+    "openai": _Provider("model: gpt-4.1", path="/v1"),
+    "anthropic": _Provider("model: claude-sonnet-4-5"),
+    "gemini": _Provider("model: gemini-2.5-flash"),
+    "vertexAI": _Provider(
+        "model: gemini-2.5-flash, project: bench, location: us-central1",
+        "apiKeyRef: {name: google}",
+    ),
+    "bedrock": _Provider(
+        'model: "anthropic.claude-3-sonnet-20240229-v1:0", region: us-west-2',
+        "apiKeyRef: {name: aws}",
+    ),
+}
 
 _ECHO = """\
 apiVersion: sluicegate.dev/v1alpha1
@@ -64,32 +108,39 @@ _ECHO_TEXT = (
 
 def model_of(workload: Workload) -> str:
     """The public model name that a workload asks for."""
-    return "echo" if workload.is_echo else f"gpt-{workload.value}"
+    return "echo" if workload.is_echo else f"model-{workload.value}"
+
+
+PROVIDERS = tuple(_PROVIDERS)  # of the further deployments, in turn
 
 
 def deployment_name(number: int) -> str:
     """The model of one of many deployments."""
-    return f"gpt-{number:05d}"
+    return f"model-{number:05d}"
 
 
 def write_folder(folder: Path, *, mock_port: int, deployments: int = 0, keys: int = 1) -> None:
     """A folder for all workloads with further deployments and keys.
 
     Each deployment has a file of its own, as a team in Git would have it; the keys lie in files
-    of a hundred.
+    of a hundred. The further deployments are of all providers in turn.
     """
     folder.mkdir(parents=True)
-    openai = [
-        (model_of(workload), upstream_prefix(workload))
+    wanted = [
+        (model_of(workload), workload.provider, upstream_prefix(workload))
         for workload in Workload
         if not workload.is_echo
     ]
-    openai += [(deployment_name(number), "") for number in range(deployments)]
-    for name, prefix in openai:
-        text = _OPENAI.format(name=name, mock_port=mock_port, prefix=prefix)
+    providers = cycle(_PROVIDERS)
+    wanted += [(deployment_name(number), next(providers), "") for number in range(deployments)]
+    for name, provider, prefix in wanted:
+        text = _deployment(name, provider, mock_port, prefix)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     write_echo(folder, "echo", _ECHO_TEXT)
-    (folder / "upstream.yaml").write_text(_UPSTREAM_KEY, encoding="utf-8")
+    subject_token = folder / ".google-subject-token"
+    subject_token.write_text("a-token-of-the-cluster", encoding="utf-8")
+    credentials = _CREDENTIALS.format(mock_port=mock_port, subject_token=subject_token)
+    (folder / "upstream.yaml").write_text(credentials, encoding="utf-8")
     for first in range(0, keys, _KEYS_PER_FILE):
         texts = [_key(number) for number in range(first, min(keys, first + _KEYS_PER_FILE))]
         (folder / f"keys-{first:05d}.yaml").write_text("---\n".join(texts), encoding="utf-8")
@@ -102,6 +153,18 @@ def write_echo(folder: Path, name: str, text: str) -> None:
     unfinished = folder / f".{name}.yaml.tmp"
     unfinished.write_text(manifest, encoding="utf-8")
     os.replace(unfinished, folder / f"{name}.yaml")  # noqa: PTH105 - the atomic rename is the point
+
+
+def _deployment(name: str, provider: str, mock_port: int, prefix: str) -> str:
+    kind = _PROVIDERS[provider]
+    return _DEPLOYMENT.format(
+        name=name,
+        provider=provider,
+        upstream=kind.upstream,
+        mock_port=mock_port,
+        path=prefix + kind.path,
+        credentials=kind.credentials,
+    )
 
 
 def _key(number: int) -> str:

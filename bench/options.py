@@ -11,13 +11,17 @@ from pathlib import Path
 from bench.calls import Workload
 
 ROOT = Path(__file__).parent.parent
-SCENARIOS = ("passthrough", "streams", "echo", "latency", "reload", "memory", "startup")
+SCENARIOS = (
+    *("passthrough", "streams", "echo", "translated"),
+    *("latency", "reload", "memory", "startup"),
+)
 PEER_NAMES = ("envoy", "litellm", "nginx", "portkey")
 
 _EPILOG = """\
-scenarios: passthrough (JSON answers), streams (28 events each), echo (no upstream), latency
-(added at a fixed rate), reload (the same during 10 config changes/s), memory (RSS over 100,000
-requests), startup (until ready). docs/performance.md says how each number comes about.
+scenarios: passthrough (JSON answers), streams (28 events each), echo (no upstream), translated
+(other providers beside passthrough), latency (added at a fixed rate), reload (the same during 10
+config changes/s), memory (RSS over 100,000 requests), startup (until ready). docs/performance.md
+says how each number comes about.
 """
 
 

@@ -9,8 +9,10 @@ from bench.measure import DISTURBED, bottleneck
 from bench.peers.direct import NAME as DIRECT
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
+from bench.scenarios import translated
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
+from bench.scenarios.translated import PASSED_ON
 from bench.stats import Spread, paired_ratios
 from bench.tables import Table, number, times, with_spread
 
@@ -21,6 +23,11 @@ _TITLES = {
     Workload.STREAM_JOINED: "Passthrough, streams of 28 events, one write upstream",
     Workload.ECHO_JSON: "Echo provider, JSON answers",
     Workload.ECHO_STREAM: "Echo provider, streams of 28 events",
+}
+_TRANSLATED = {
+    "json": "Translated, JSON answers",
+    "stream": "Translated, streams of 28 events, each its own write upstream",
+    "stream-joined": "Translated, streams of 28 events, one write upstream",
 }
 _COMPARED = ("envoy", "litellm")
 
@@ -39,7 +46,8 @@ def tables(run: Run) -> list[Table]:
     """Every table that the run has numbers for, the goals first."""
     found = [
         goals.table(run),
-        *(_throughput(run, workload) for workload in Workload),
+        *(_throughput(run, workload) for workload in _TITLES),
+        *(_translated(run, shape) for shape in _TRANSLATED),
         _latency(run, Workload.JSON),
         _latency(run, Workload.STREAM),
         _latency(run, Workload.STREAM_PACED),
@@ -84,6 +92,32 @@ def _throughput(run: Run, workload: Workload) -> Table:
         "limited by",
     )
     return Table(_TITLES[workload], head, tuple(rows), _remarks(run, scenario))
+
+
+def _translated(run: Run, shape: str) -> Table:
+    scenario = translated.scenario_of(shape)
+    passed_on = {
+        value: run.values(scenario, PASSED_ON, value) for value in ("per_second", "cpu_us")
+    }
+    rows: list[tuple[str, ...]] = []
+    for provider in run.targets(scenario):
+        rate = run.values(scenario, provider, "per_second")
+        cpu = run.values(scenario, provider, "cpu_us")
+        rows.append(
+            (
+                provider if provider != PASSED_ON else f"{provider}, passed on",
+                with_spread(rate),
+                times(paired_ratios(rate, passed_on["per_second"])),
+                number(_middle(run, scenario, provider, "p50_ms")),
+                number(_middle(run, scenario, provider, "p99_ms")),
+                with_spread(cpu),
+                times(paired_ratios(cpu, passed_on["cpu_us"])),
+                _limited_by(run, scenario, provider),
+            )
+        )
+    unit = "requests/s" if shape == "json" else "streams/s"
+    head = ("", unit, "÷ passed on", "p50 ms", "p99 ms", "CPU µs each", "÷ passed on", "limited by")
+    return Table(_TRANSLATED[shape], head, tuple(rows), _remarks(run, scenario))
 
 
 def _limited_by(run: Run, scenario: str, target: str) -> str:
@@ -161,8 +195,9 @@ def _reload(run: Run) -> Table:
 def _memory(run: Run) -> Table:
     rows: list[tuple[str, ...]] = []
     sizes = {
-        SMALL: "one key, four deployments",
-        LARGE: f"{run.settings['keys']} keys, {run.settings['deployments']} deployments",
+        SMALL: "one key",
+        LARGE: f"{run.settings['keys']} keys, {run.settings['deployments']} deployments of "
+        "five providers",
     }
     for scenario, size in sizes.items():
         rss = run.values(scenario, NAME, "rss_mb")

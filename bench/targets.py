@@ -71,12 +71,13 @@ def start(
     return Target(name or peer.name, server, site.port, site, calls, took)
 
 
-def qualify(target: Target, workload: Workload) -> None:
+def qualify(target: Target, workload: Workload, call: Call | None = None) -> None:
     """Checks one answer, because an error page is served faster than an answer.
 
-    Raises BenchError when the answer isn't what the workload asks for.
+    Raises BenchError when the answer isn't what the workload asks for. `call` in place of the
+    target's own.
     """
-    call = target.calls[workload]
+    call = call or target.calls[workload]
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=60)
     try:
         connection.request("POST", call.path, call.body.encode(), dict(call.headers))

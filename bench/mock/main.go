@@ -2,8 +2,9 @@
 // fixed, pre-rendered bytes, so that it costs as little as possible beside what is measured.
 //
 // It speaks HTTP/1.1 by hand instead of through net/http, which costs several times as much CPU per
-// request and would share the load generator's core. One file per wire format (responses.go, …)
-// renders the bytes, pace.go says how a stream is cut into writes, server.go moves the bytes.
+// request and would share the load generator's core. One file per wire format (responses.go,
+// anthropic.go, …) renders the bytes, pace.go says how a stream is cut into writes, server.go moves
+// the bytes.
 package main
 
 import (
@@ -36,5 +37,5 @@ func main() {
 
 // wires is the table of answers; a new wire format adds its lines here.
 func wires() []answer {
-	return []answer{responses()}
+	return []answer{responses(), messages(), generateContent(), converse(), googleToken()}
 }

@@ -8,7 +8,7 @@ NAME = "direct"
 
 def call(workload: Workload) -> Call | None:
     """The request as the mock expects it."""
-    if workload.is_echo:
+    if not workload.is_passed_on:
         return None
     path = f"{calls.upstream_prefix(workload)}/v1/responses"
     return calls.call(path, "gpt-4.1", workload, calls.client_key())

@@ -75,7 +75,7 @@ class Envoy:
     def call(self, workload: Workload, site: Site) -> Call | None:
         """The request as the upstream expects it."""
         del site
-        if workload.is_echo:
+        if not workload.is_passed_on:
             return None
         path = f"{calls.upstream_prefix(workload)}/v1/responses"
         return calls.call(path, "gpt-4.1", workload, calls.client_key())

@@ -48,7 +48,7 @@ class LiteLLM:
     def call(self, workload: Workload, site: Site) -> Call | None:
         """The OpenAI request with the master key."""
         del site
-        if workload.is_echo:
+        if not workload.is_passed_on:
             return None
         return calls.call("/v1/responses", workload.value, workload, calls.client_key())
 
@@ -64,7 +64,7 @@ def _config(site: Site) -> dict[str, object]:
             },
         }
         for workload in Workload
-        if not workload.is_echo
+        if workload.is_passed_on
     ]
     return {"model_list": models, "general_settings": {"master_key": calls.client_key()}}
 

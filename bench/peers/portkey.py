@@ -31,7 +31,7 @@ class Portkey:
 
     def call(self, workload: Workload, site: Site) -> Call | None:
         """The bearer key goes to the upstream; Portkey itself checks none."""
-        if workload.is_echo:
+        if not workload.is_passed_on:
             return None
         plain = calls.call("/v1/responses", "gpt-4.1", workload, "sk-upstream")
         upstream = f"http://127.0.0.1:{site.mock_port}{calls.upstream_prefix(workload)}/v1"

@@ -4,17 +4,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench.rig import Rig
-from bench.scenarios import latency, memory, startup, throughput
+from bench.scenarios import latency, memory, startup, throughput, translated
 
 # These start gateways of their own, or want no peer beside it.
 ALONE = frozenset({"reload", "memory", "startup"})
-GATEWAY_ONLY = ALONE | {"echo"}
+GATEWAY_ONLY = ALONE | {"echo", "translated"}
 
 SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
     {
         "passthrough": throughput.passthrough,
         "streams": throughput.streams,
         "echo": throughput.echo,
+        "translated": translated.run,
         "latency": latency.added,
         "reload": latency.during_reloads,
         "memory": memory.run,

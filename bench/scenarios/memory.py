@@ -6,17 +6,22 @@ import msgspec
 
 from bench import loads, manifests
 from bench.calls import Call, Workload, client_key
+from bench.manifests import PROVIDERS
 from bench.peers.sluicegate import Sluicegate
 from bench.rig import Rig
-from bench.targets import Target
+from bench.targets import Target, qualify
 
 _SLICES = 10
+_KINDS = (Workload.JSON, Workload.STREAM)
 
 SMALL, LARGE = "memory-small", "memory-large"
 
 
 def run(rig: Rig) -> None:
-    """Half JSON answers, half streams; first one key, then many keys and deployments."""
+    """Half JSON answers, half streams; first one key, then many keys and deployments.
+
+    Those are of all providers, each of which answers both kinds.
+    """
     rig.rest()
     _measure(rig, SMALL, rig.gateway)
     large = replace(rig.gateway, deployments=rig.options.deployments, keys=rig.options.keys)
@@ -27,7 +32,9 @@ def _measure(rig: Rig, scenario: str, gateway: Sluicegate) -> None:
     target = rig.launch(gateway, name=scenario)
     try:
         rig.record(scenario, gateway.name, 0, {"requests": 0, "rss_mb": target.server.rss_mb()})
-        calls = list(_calls(target, gateway))
+        calls = _calls(target, gateway)
+        for number, call in enumerate(calls[: 2 * len(PROVIDERS)]):
+            qualify(target, _KINDS[number % 2], call)
         sent = 0
         for number in range(_SLICES):
             result, _ = loads.run_load(
@@ -48,7 +55,7 @@ def _measure(rig: Rig, scenario: str, gateway: Sluicegate) -> None:
 
 def _calls(target: Target, gateway: Sluicegate) -> list[Call]:
     # As many requests as there are keys, so that each key and each deployment is used.
-    plain = (target.calls[Workload.JSON], target.calls[Workload.STREAM])
+    plain = [target.calls[kind] for kind in _KINDS]
     return [_with(plain[n % 2], gateway, n) for n in range(max(2, gateway.keys))]
 
 
