@@ -120,6 +120,8 @@ class BedrockTranslator:
             whole = reading.whole.decode(body)
         except _UNREADABLE as error:
             raise UpstreamStreamError(self._said("the body is not an answer")) from error
+        if whole.stop_reason in reading.MALFORMED:
+            raise failed_answer(self._source, whole.stop_reason)
         _, blocks = self._parts()
         for index, block in enumerate(whole.output.message.content):
             blocks.whole(index, block)
