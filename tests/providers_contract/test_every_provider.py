@@ -33,6 +33,7 @@ from sluicegate.providers.contract import (
 SECRET = "sk-upstream-0123456789"
 EXAMPLES: Sequence[Upstream] = (
     OpenAIUpstream(model="upstream-model"),
+    OpenAIUpstream(model="upstream-model", api="ChatCompletions"),
     AnthropicUpstream(model="claude-sonnet-4-5"),
     BedrockUpstream(model="anthropic.claude-sonnet-4-20250514-v1:0", region="us-west-2"),
     GeminiUpstream(model="gemini-3-flash-preview"),

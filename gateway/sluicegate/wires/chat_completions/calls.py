@@ -17,7 +17,7 @@ from collections.abc import Callable
 from sluicegate.api.custom_input import CustomInput
 from sluicegate.api.stream import ResponseStream
 from sluicegate.api.toolset import Toolset
-from sluicegate.model import Event, UpstreamStreamError
+from sluicegate.model import Event
 from sluicegate.wires.chat_completions.said import ToolCall, arguments_of
 
 _LONGEST_CALL_ID = 64
@@ -122,6 +122,11 @@ class Calls:
         call.held.append(fragment)
         return self._advance()
 
+    @property
+    def nameless(self) -> bool:
+        """Whether there are arguments for a tool that was never named."""
+        return any(call.held and not call.name for call in self._queue)
+
     def settle(self) -> bool:
         """Whether something else may follow: all calls are written and whole."""
         if not self._queue:
@@ -136,12 +141,7 @@ class Calls:
         return events
 
     def close(self) -> list[Event]:
-        """The answer has ended. The last call stays open: it may be cut.
-
-        Raises UpstreamStreamError.
-        """
-        if any(call.held and not call.name for call in self._queue):
-            raise UpstreamStreamError("the upstream calls a tool without a name")
+        """The answer has ended. The last call stays open: it may be cut."""
         events: list[Event] = []
         while self._queue:
             call = self._queue.popleft()

@@ -63,8 +63,8 @@ class CompletionReader:
 
     @property
     def broken(self) -> bool:
-        """The upstream says that the answer broke off."""
-        return self.finish_reason in _BROKEN
+        """The upstream says that the answer broke off, or calls a tool without naming it."""
+        return self.finish_reason in _BROKEN or self._calls.nameless
 
     def take(self, chunk: said.Chunk) -> list[Event]:
         """More of the answer, or all of it."""
@@ -86,7 +86,7 @@ class CompletionReader:
         return events
 
     def finish(self) -> list[Event]:
-        """The answer has ended. Raises UpstreamStreamError."""
+        """The answer has ended, and is not broken."""
         events = self._last_words()
         self.ended = True
         return events + self._out().finish(

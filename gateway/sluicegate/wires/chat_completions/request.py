@@ -144,8 +144,6 @@ def _response_format(
 
 def _effort(parameters: Parameters, terms: Terms, omissions: Omissions) -> Effort | None:
     options = parameters.reasoning
-    if options.mode == "pro":
-        omissions.unsupported("reasoning.mode")
     if terms.model_info.reasoning != "None":
         return options.effort
     if options.effort not in {None, "none"}:

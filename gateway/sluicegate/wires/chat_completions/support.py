@@ -11,7 +11,7 @@ from types import MappingProxyType
 from sluicegate.api.support import Row, Support, SupportTable
 
 _NATIVE, _MAPPED = Support.NATIVE, Support.MAPPED
-_HINT, _UNSUPPORTED = Support.HINT, Support.UNSUPPORTED
+_HINT, _UNSUPPORTED, _REFUSED = Support.HINT, Support.UNSUPPORTED, Support.REFUSED
 
 SUPPORT: SupportTable = MappingProxyType(
     {
@@ -35,7 +35,7 @@ SUPPORT: SupportTable = MappingProxyType(
             _NATIVE, "`reasoning_effort`; unsupported where modelInfo.reasoning is None"
         ),
         "reasoning.summary": Row(_HINT, "the reasoning itself, where the upstream shows it"),
-        "reasoning.mode": Row(_MAPPED, "standard only"),
+        "reasoning.mode": Row(_UNSUPPORTED),
         "reasoning.context": Row(_HINT),
         "metadata": Row(_HINT, "upstreams take it only with what they store"),
         "user": Row(_NATIVE, "others than OpenAI: unless there is a safety_identifier"),
@@ -50,5 +50,35 @@ SUPPORT: SupportTable = MappingProxyType(
         "moderation": Row(_UNSUPPORTED),
         "access_programs": Row(_UNSUPPORTED),
         "image": Row(_UNSUPPORTED),
+    }
+)
+
+CONTENT_SUPPORT: SupportTable = MappingProxyType(
+    {
+        "message.system": Row(_NATIVE, "messages of role `system`, where they stand"),
+        "input_image.data": Row(_NATIVE),
+        "input_image.url": Row(_NATIVE),
+        "input_file.data": Row(_NATIVE),
+        "input_file.url": Row(_REFUSED),
+        "file_id": Row(_REFUSED),
+        "function_call_output.media": Row(_MAPPED, "in a message of the user after the results"),
+        "reasoning": Row(
+            _MAPPED, "goes back beside calls, until the user speaks; that of others is left out"
+        ),
+        "web_search_call": Row(_HINT, "left out: what it found is in the answer that followed"),
+        "item_reference": Row(_UNSUPPORTED),
+        "items.other": Row(_UNSUPPORTED),
+        "stored": Row(_REFUSED),
+        "tools.function": Row(_NATIVE),
+        "tools.function.strict": Row(_NATIVE),
+        "tools.custom": Row(_MAPPED, "a function of one text; a grammar is told, not enforced"),
+        "tools.namespace": Row(_MAPPED, "functions named `namespace__name`"),
+        "tools.web_search": Row(_UNSUPPORTED),
+        "tools.other": Row(_UNSUPPORTED),
+        "tool_choice.none": Row(_NATIVE),
+        "tool_choice.required": Row(_NATIVE),
+        "tool_choice.function": Row(_NATIVE),
+        "tool_choice.allowed_tools": Row(_MAPPED, "the other tools are not sent"),
+        "tool_choice.web_search": Row(_REFUSED),
     }
 )

@@ -95,8 +95,11 @@ class CompletionTranslator:
             return []
         if self._whole is not None:
             events = self._data(b"".join(self._whole), reader)
-        else:
-            events = self._frame(self._splitter.close(), reader)  # may lack its blank line
+            return events if reader.ended else events + self._finish(reader)
+        rest = self._splitter.close()  # the last frame may lack its blank line
+        if reader.finish_reason is None and not _has_reason(rest):
+            self._end(reader)
+        events = self._frame(rest, reader)
         return events if reader.ended else events + self._end(reader)
 
     def answer(self, body: bytes) -> bytes:
@@ -136,8 +139,8 @@ class CompletionTranslator:
         return reader
 
     def _frame(self, frame: bytes, reader: CompletionReader) -> list[Event]:
-        if frame.startswith(_DATA) and frame.count(b"\n") <= 2:  # most are
-            data = frame[len(_DATA) :].rstrip()
+        if frame.startswith(_DATA) and frame.count(b"\n") == 2 and frame.endswith(b"\n\n"):
+            data = frame[len(_DATA) :].rstrip()  # most are of this form
         elif frame.startswith(_ERROR):
             failed = failure(frame[len(_ERROR) :])
             return reader.fail(stream_error(self._terms.label, failed, self._secrets))
@@ -168,6 +171,9 @@ class CompletionTranslator:
             raise UpstreamStreamError(
                 f"deployment {self._terms.label} ended the stream before the answer's end"
             )
+        return self._finish(reader)
+
+    def _finish(self, reader: CompletionReader) -> list[Event]:
         return reader.fail(self._broke_off()) if reader.broken else reader.finish()
 
     def _broke_off(self) -> ApiError:
@@ -180,6 +186,19 @@ class CompletionTranslator:
 
     def _unreadable(self, what: str) -> UpstreamStreamError:
         return UpstreamStreamError(f"deployment {self._terms.label} {what}")
+
+
+def _has_reason(frame: bytes) -> bool:
+    """Whether a frame tells that the answer has ended, or why it failed."""
+    if frame.startswith(_ERROR):
+        return True
+    event, data = sse.parse_frame(frame)
+    try:
+        chunk = said.chunks.decode(data)
+    except said.UNREADABLE:
+        return False
+    reasons = [choice.finish_reason for choice in chunk.choices or () if not choice.index]
+    return any(reasons) or event == "error" or _failure_of(chunk, data) is not None
 
 
 def _failure_of(chunk: said.Chunk, data: bytes) -> Failure | None:
