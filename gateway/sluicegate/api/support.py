@@ -30,6 +30,7 @@ class Support(Enum):
     MAPPED = "mapped"  # the upstream has other means for it
     HINT = "hint"  # accepted and echoed; the upstream is not told, the answer is as good
     UNSUPPORTED = "unsupported"  # it would change the answer and can't: refused or dropped
+    REFUSED = "refused"  # as unsupported, and never dropped: nothing sensible would be left
 
 
 class Row(NamedTuple):
@@ -40,7 +41,7 @@ class Row(NamedTuple):
 
 
 SupportTable: TypeAlias = Mapping[str, Row]
-"""By the names of FEATURES; what a table leaves out is unsupported."""
+"""By the names of FEATURES, or of CONTENT; what a table leaves out is unsupported."""
 
 # Everything a table may speak of: parameters, or what they are set to where that makes a difference
 # (`service_tier` other than auto, `truncation: auto`, `parallel_tool_calls: false`).
@@ -78,6 +79,33 @@ FEATURES = (
     "access_programs",
     "background_options",
     "image",
+)
+# The rest of a request: items, their parts, tools, the choice among them. `check` does not judge
+# these, the code that translates each of them does.
+CONTENT = (
+    "message.system",
+    "input_image.data",
+    "input_image.url",
+    "input_file.data",
+    "input_file.url",
+    "file_id",
+    "function_call_output.media",
+    "reasoning",
+    "web_search_call",
+    "item_reference",
+    "items.other",
+    "stored",
+    "tools.function",
+    "tools.function.strict",
+    "tools.custom",
+    "tools.namespace",
+    "tools.web_search",
+    "tools.other",
+    "tool_choice.none",
+    "tool_choice.required",
+    "tool_choice.function",
+    "tool_choice.allowed_tools",
+    "tool_choice.web_search",
 )
 # Members that the request's own fields don't hold.
 _OTHER = ("client_metadata", "moderation", "access_programs", "background_options", "image")
