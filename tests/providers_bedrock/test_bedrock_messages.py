@@ -248,13 +248,20 @@ def test_cache_breakpoints_are_cache_points_where_the_model_has_them() -> None:
 
 
 def test_items_without_a_form_here_are_refused_or_dropped_by_name() -> None:
-    fields = {"input": [user(text("hi")), {"type": "web_search_call", "id": "ws_1"}]}
+    fields = {"input": [user(text("hi")), {"type": "shell_call", "id": "sh_1"}]}
     assert refused(fields).error.param == "input[1]"
     made = translator(fields, drop=True)
     made.request()
     assert made.dropped == ("input[1]",)
     compaction = {"input": [{"type": "compaction", "encrypted_content": "x"}]}
     assert refused(compaction, drop=True).error.param == "input[0]"
+
+
+def test_a_search_in_the_history_is_left_out() -> None:
+    search = {"type": "web_search_call", "id": "ws_1", "status": "completed"}
+    fields: JsonObject = {"input": [user(text("hi")), search, user(text("and now?"))]}
+    told = sent(fields)["messages"]
+    assert told == [{"role": "user", "content": [{"text": "hi"}, {"text": "and now?"}]}]
 
 
 # ------------------------------------------------------------------------------------- reasoning

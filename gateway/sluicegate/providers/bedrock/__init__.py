@@ -4,6 +4,6 @@ One form for the models of many makers; what they differ in beyond it is in mode
 """
 
 from sluicegate.providers.bedrock.connector import PROVIDER
-from sluicegate.providers.bedrock.support import SUPPORT
+from sluicegate.providers.bedrock.support import CONTENT_SUPPORT, SUPPORT
 
-__all__ = ["PROVIDER", "SUPPORT"]
+__all__ = ["CONTENT_SUPPORT", "PROVIDER", "SUPPORT"]

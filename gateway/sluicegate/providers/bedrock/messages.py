@@ -122,6 +122,8 @@ class _History:
                     self._content("assistant").append(block)
             case Compaction() | CompactionTrigger() | ItemReference():
                 raise unsupported(param, "what it stands for is not here to be read")
+            case OpaqueItem(type="web_search_call"):
+                pass  # what it found is in the answer that followed
             case OpaqueItem():
                 self._options.omissions.unsupported(
                     param, f"items of type '{item.type}' are not supported with this model"

@@ -50,6 +50,47 @@ SUPPORT: SupportTable = MappingProxyType(
         "background_options": Row(Support.HINT, "without `background` they say nothing"),
     }
 )
+CONTENT_SUPPORT: SupportTable = MappingProxyType(
+    {
+        "message.system": Row(Support.NATIVE, "`system`, wherever they stood"),
+        "input_image.data": Row(Support.NATIVE, "PNG, JPEG, GIF, WebP; `detail` is not sent"),
+        "input_image.url": Row(Support.REFUSED),
+        "input_file.data": Row(
+            Support.NATIVE, "PDF, CSV, Word, Excel, HTML, Markdown, other text; by type or name"
+        ),
+        "input_file.url": Row(Support.REFUSED),
+        "file_id": Row(Support.REFUSED),
+        "function_call_output.media": Row(Support.NATIVE, "inside the result"),
+        "reasoning": Row(
+            Support.MAPPED, "signed or redacted reasoning of the same model; other is left out"
+        ),
+        "web_search_call": Row(
+            Support.HINT, "left out: what it found is in the answer that followed"
+        ),
+        "item_reference": Row(Support.REFUSED),
+        "items.other": Row(Support.UNSUPPORTED),
+        "stored": Row(Support.REFUSED),
+        "tools.function": Row(Support.NATIVE),
+        "tools.function.strict": Row(
+            Support.NATIVE,
+            "Claude since 4.5, gpt-oss, Qwen3, where the schema closes its objects; else as if "
+            "not strict",
+        ),
+        "tools.custom": Row(
+            Support.MAPPED, "a function of one text; a grammar is told, not enforced"
+        ),
+        "tools.namespace": Row(Support.MAPPED, "functions named `namespace__name`"),
+        "tools.web_search": Row(
+            Support.MAPPED, "Nova 2 and Nova Premier: `nova_grounding`; others don't have it"
+        ),
+        "tools.other": Row(Support.UNSUPPORTED),
+        "tool_choice.none": Row(Support.MAPPED, "no tools are sent; earlier calls become text"),
+        "tool_choice.required": Row(Support.NATIVE, "`any`"),
+        "tool_choice.function": Row(Support.NATIVE, "`tool`"),
+        "tool_choice.allowed_tools": Row(Support.MAPPED, "the other tools are not sent"),
+        "tool_choice.web_search": Row(Support.REFUSED),
+    }
+)
 # Types of hosted tools that a grounding model stands in for (Nova user guide, "Web grounding").
 WEB_SEARCH = frozenset(
     {"web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11"}

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from sluicegate.api.support import Row, Support, SupportTable
 
 _NATIVE, _MAPPED = Support.NATIVE, Support.MAPPED
-_HINT, _UNSUPPORTED = Support.HINT, Support.UNSUPPORTED
+_HINT, _UNSUPPORTED, _REFUSED = Support.HINT, Support.UNSUPPORTED, Support.REFUSED
 
 SUPPORT: SupportTable = MappingProxyType(
     {
@@ -41,7 +41,7 @@ SUPPORT: SupportTable = MappingProxyType(
         "reasoning.summary": Row(
             _MAPPED, "the thinking that the API shows, whichever is asked for"
         ),
-        "reasoning.mode": Row(_MAPPED, "standard only"),
+        "reasoning.mode": Row(_UNSUPPORTED),
         "reasoning.context": Row(_HINT),
         "metadata": Row(_HINT),
         "user": Row(_MAPPED, "`metadata.user_id`, unless there is a safety_identifier"),
@@ -56,5 +56,43 @@ SUPPORT: SupportTable = MappingProxyType(
         "moderation": Row(_UNSUPPORTED),
         "access_programs": Row(_UNSUPPORTED),
         "image": Row(_UNSUPPORTED),
+    }
+)
+
+CONTENT_SUPPORT: SupportTable = MappingProxyType(
+    {
+        "message.system": Row(
+            _NATIVE, "`system`; later ones keep their place on models since Opus 4.8, else move up"
+        ),
+        "input_image.data": Row(_NATIVE, "JPEG, PNG, GIF, WebP; `detail` is not sent"),
+        "input_image.url": Row(_NATIVE),
+        "input_file.data": Row(_NATIVE, "PDF, and text in UTF-8"),
+        "input_file.url": Row(_NATIVE),
+        "file_id": Row(_REFUSED),
+        "function_call_output.media": Row(_NATIVE, "inside the result"),
+        "reasoning": Row(
+            _MAPPED, "signed thinking of the same provider and model; other is left out"
+        ),
+        "web_search_call": Row(_HINT, "left out: what it found is in the answer that followed"),
+        "item_reference": Row(_UNSUPPORTED),
+        "items.other": Row(_UNSUPPORTED),
+        "stored": Row(_REFUSED),
+        "tools.function": Row(_NATIVE),
+        "tools.function.strict": Row(
+            _NATIVE, "the first 20, on models since 4.1, where the API can enforce the schema"
+        ),
+        "tools.custom": Row(_MAPPED, "a function of one text; a grammar is told, not enforced"),
+        "tools.namespace": Row(_MAPPED, "functions named `namespace__name`"),
+        "tools.web_search": Row(
+            _NATIVE,
+            "not on Claude 3 before 3.7, with `external_web_access: false`, or beside a function "
+            "of that name",
+        ),
+        "tools.other": Row(_UNSUPPORTED),
+        "tool_choice.none": Row(_NATIVE),
+        "tool_choice.required": Row(_NATIVE, "`any`; unsupported on models that can't be forced"),
+        "tool_choice.function": Row(_NATIVE, "`tool`; as `required`"),
+        "tool_choice.allowed_tools": Row(_MAPPED, "the other tools are not sent"),
+        "tool_choice.web_search": Row(_NATIVE, "as `required`"),
     }
 )

@@ -75,8 +75,6 @@ def plan_thinking(
 ) -> Thinking:
     """Choose. Raises ApiError (400) for what the model can't do, unless that is dropped."""
     effort = options.effort
-    if options.mode == "pro":
-        omissions.unsupported("reasoning.mode")
     match model.reasoning:
         case "None":
             if effort not in {None, "none"}:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from sluicegate.api.support import Row, Support, SupportTable
 
 _NATIVE, _MAPPED = Support.NATIVE, Support.MAPPED
-_HINT, _UNSUPPORTED = Support.HINT, Support.UNSUPPORTED
+_HINT, _UNSUPPORTED, _REFUSED = Support.HINT, Support.UNSUPPORTED, Support.REFUSED
 
 SUPPORT: SupportTable = MappingProxyType(
     {
@@ -49,7 +49,7 @@ SUPPORT: SupportTable = MappingProxyType(
         "reasoning.summary": Row(
             _MAPPED, "the thoughts that the API shows, whichever is asked for"
         ),
-        "reasoning.mode": Row(_MAPPED, "standard only"),
+        "reasoning.mode": Row(_UNSUPPORTED),
         "reasoning.context": Row(_HINT),
         "metadata": Row(_HINT),
         "user": Row(_HINT),
@@ -64,5 +64,39 @@ SUPPORT: SupportTable = MappingProxyType(
         "moderation": Row(_UNSUPPORTED),
         "access_programs": Row(_UNSUPPORTED),
         "image": Row(_UNSUPPORTED),
+    }
+)
+
+CONTENT_SUPPORT: SupportTable = MappingProxyType(
+    {
+        "message.system": Row(_NATIVE, "`systemInstruction`, wherever they stood"),
+        "input_image.data": Row(_NATIVE, "`detail` is not sent"),
+        "input_image.url": Row(_NATIVE, "models since 2.5; refused by older ones"),
+        "input_file.data": Row(_NATIVE, "of any type that `filename` or the data URI tells"),
+        "input_file.url": Row(_NATIVE, "models since 2.5; refused by older ones"),
+        "file_id": Row(_REFUSED),
+        "function_call_output.media": Row(
+            _NATIVE, "models before 3: in a message of the user after the results"
+        ),
+        "reasoning": Row(_MAPPED, "signatures of the same provider and model; other are left out"),
+        "web_search_call": Row(_HINT, "left out: what it found is in the answer that followed"),
+        "item_reference": Row(_UNSUPPORTED),
+        "items.other": Row(_UNSUPPORTED),
+        "stored": Row(_REFUSED),
+        "tools.function": Row(_NATIVE),
+        "tools.function.strict": Row(_MAPPED, "mode `VALIDATED`, which is for all functions"),
+        "tools.custom": Row(_MAPPED, "a function of one text; a grammar is told, not enforced"),
+        "tools.namespace": Row(_MAPPED, "functions named `namespace__name`"),
+        "tools.web_search": Row(
+            _NATIVE,
+            "`googleSearch`; not beside functions before 3, with filters, with "
+            "`external_web_access: false`, or beside a function of that name",
+        ),
+        "tools.other": Row(_UNSUPPORTED),
+        "tool_choice.none": Row(_NATIVE),
+        "tool_choice.required": Row(_NATIVE, "mode `ANY`"),
+        "tool_choice.function": Row(_NATIVE, "mode `ANY` of one name"),
+        "tool_choice.allowed_tools": Row(_MAPPED, "the other tools are not sent"),
+        "tool_choice.web_search": Row(_UNSUPPORTED),
     }
 )

@@ -58,8 +58,6 @@ def plan_thinking(
     `most_tokens` bounds thoughts and answer together. Raises ApiError (400) for what the model
     can't do, unless that is dropped.
     """
-    if options.mode == "pro":
-        omissions.unsupported("reasoning.mode")
     effort = options.effort
     if model.reasoning == "None":
         if effort not in {None, "none"}:
