@@ -14,6 +14,7 @@ from sluicegate.resources.yaml_documents import (
     parse_document,
     split_documents,
 )
+from sluicegate.resources.yaml_scalars import JsonScalar, plain_scalar
 
 _MOST_FILES = 100
 
@@ -114,7 +115,7 @@ def _parse(source: SourceFile, text: str, findings: Findings) -> dict[str, JsonV
         )
         return None
     try:
-        content = parse_document("\n" * pieces[0].line + pieces[0].text)
+        content = parse_document("\n" * pieces[0].line + pieces[0].text, plain=_plain)
     except DocumentError as error:
         findings.error_at(source, error.line, str(error))
         return None
@@ -122,6 +123,11 @@ def _parse(source: SourceFile, text: str, findings: Findings) -> dict[str, JsonV
         findings.error(top, "must be a mapping with model_list and settings")
         return None
     return content
+
+
+def _plain(text: str) -> JsonScalar:
+    # To PyYAML, which LiteLLM reads with, these are no booleans; `n` is a request parameter.
+    return text if text in {"y", "Y", "n", "N"} else plain_scalar(text)
 
 
 def _includes(found: Configuration, findings: Findings) -> list[tuple[Place, str]]:

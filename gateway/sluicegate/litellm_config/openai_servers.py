@@ -34,13 +34,19 @@ def _api(entry: Entry, model: str, default: str, why: str) -> tuple[str, str]:
     forced = entry.params.flag("use_chat_completions_api")
     endpoints = entry.info.texts("supported_endpoints")
     mode = entry.info.text("mode")
+    native = any(each.endswith("/responses") for each in endpoints)
+    if endpoints and not native:
+        entry.findings.note(
+            entry.info.place("supported_endpoints"),
+            "needs nothing: whatever the server has, clients are answered on /v1/responses",
+        )
     if model.startswith("responses/"):
         return "Responses", model.removeprefix("responses/")
     if model.startswith("chat_completions/"):
         return "ChatCompletions", model.removeprefix("chat_completions/")
     if forced:
         return "ChatCompletions", model
-    if mode == "responses" or any(each.endswith("/responses") for each in endpoints):
+    if mode == "responses" or native:
         return "Responses", model
     if default == "ChatCompletions":
         entry.findings.note(entry.place, why)

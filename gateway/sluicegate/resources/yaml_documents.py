@@ -10,7 +10,7 @@ them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -106,12 +106,15 @@ class _Frame:
         return self.mapping is not None and self.key is None
 
 
-def parse_document(text: str) -> JsonValue:
-    """The JSON value of one document. Raises DocumentError."""
+def parse_document(text: str, *, plain: Callable[[str], JsonScalar] = plain_scalar) -> JsonValue:
+    """The JSON value of one document. Raises DocumentError.
+
+    `plain` gives the value of an unquoted scalar, or raises ScalarError.
+    """
     try:
         parser = CParser(text)
         try:
-            return _Reader(parser).read()
+            return _Reader(parser, plain).read()
         finally:
             parser.dispose()
     except yaml.YAMLError as error:
@@ -131,8 +134,9 @@ def _syntax_error(error: yaml.YAMLError, last: int) -> DocumentError:
 class _Reader:
     """Builds the value of one document from the parser's events."""
 
-    def __init__(self, parser: CParser) -> None:
+    def __init__(self, parser: CParser, plain: Callable[[str], JsonScalar]) -> None:
         self._parser = parser
+        self._plain = plain
         self._stack: list[_Frame] = []
         self._anchors: dict[str, tuple[JsonValue, int]] = {}
         self._aliased = 0
@@ -165,7 +169,7 @@ class _Reader:
         if frame is not None and frame.wants_key and _is_merge(event):
             frame.key, frame.merging = "<<", True
             return
-        value = _scalar_value(event)
+        value = _scalar_value(event, self._plain)
         weight = 1 + len(event.value)
         if event.anchor is not None:
             self._anchors[event.anchor] = (value, weight)
@@ -249,7 +253,7 @@ def _merged(value: JsonValue, event: Event) -> list[dict[str, JsonValue]]:
     return merged
 
 
-def _scalar_value(event: ScalarEvent) -> JsonScalar:
+def _scalar_value(event: ScalarEvent, plain: Callable[[str], JsonScalar]) -> JsonScalar:
     tag: str | None = event.tag
     if tag is None:
         if not event.implicit[0]:
@@ -259,7 +263,7 @@ def _scalar_value(event: ScalarEvent) -> JsonScalar:
     elif tag.removeprefix(_CORE) not in {"int", "float", "bool", "null"}:
         raise DocumentError(f"the tag {tag!r} is not allowed", _line(event))
     try:
-        value = plain_scalar(event.value)
+        value = plain(event.value)
     except ScalarError as error:
         raise DocumentError(str(error), _line(event)) from None
     if tag is not None and not _has_type(value, tag.removeprefix(_CORE)):
