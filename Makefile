@@ -4,10 +4,10 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-CODE := $(wildcard gateway operator tests bench)
-CHECKS := format lint types imports layout spelling
+CODE := $(wildcard gateway operator tests bench scripts)
+CHECKS := format lint types imports layout docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) test run bench fmt lock changelog clean
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) test run bench fmt docs lock changelog clean
 
 help: ## list the targets
 	@echo "make …"
@@ -19,7 +19,7 @@ setup: ## make .venv with the pinned packages and the project (done by the other
 setup-runtime:
 	@scripts/setup runtime
 
-check: $(CHECKS:%=check-%) ## every check: format, lint, types, imports, layout, spelling
+check: $(CHECKS:%=check-%) ## every check: format, lint, types, imports, layout, docs, spelling
 
 check-format: setup
 	@echo "check: ruff format"; $(PY) -m ruff format --check --quiet $(CODE) \
@@ -37,12 +37,15 @@ check-imports: setup
 check-layout: setup
 	@echo "check: layout and sizes"; $(PY) -m pytest -q -p no:randomly tests/layout
 
+check-docs: setup
+	@echo "check: generated tables"; $(PY) scripts/provider_table.py --check
+
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
 		| xargs -0 -r .venv/bin/codespell
 
 test: check ## everything that must pass before a commit: check and all tests
-	@echo "test: pytest"; $(PY) -m pytest -rs $(ARGS)
+	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
 	@exec .venv/bin/sluicegate serve --manifests examples/quickstart --allow-anonymous
@@ -52,6 +55,9 @@ bench: setup ## measure the gateway against its peers (takes minutes)
 
 fmt: setup ## rewrite the code as `make check` wants it
 	@$(PY) -m ruff check --fix --quiet $(CODE); $(PY) -m ruff format --quiet $(CODE)
+
+docs: setup ## make the generated tables of docs/ anew
+	@$(PY) scripts/provider_table.py
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -12,18 +12,9 @@ import uvloop
 
 from gateway_rig import Rig
 
-HERE = Path(__file__).parent
-
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """uvloop takes no exception out of a signal handler, so a test that hangs ends the run."""
-    for item in items:
-        if item.path.parent == HERE:
-            item.add_marker(pytest.mark.timeout(20, method="thread"))
 
 
 @pytest.fixture(scope="session")

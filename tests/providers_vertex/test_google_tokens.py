@@ -167,7 +167,7 @@ async def until(ask: Callable[[], Awaitable[str]], wanted: str) -> None:
             answer = await ask()
 
 
-def claims(assertion: str) -> Any:  # noqa: ANN401 - JSON
+def claims(assertion: str) -> Any:  # noqa: ANN401 - any JSON value
     part = assertion.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 

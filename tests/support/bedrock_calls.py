@@ -118,7 +118,7 @@ def text(words: str) -> JsonObject:
     return {"type": "input_text", "text": words}
 
 
-def call(call_id: str, arguments: str = "{}", **more: Any) -> JsonObject:  # noqa: ANN401 - JSON
+def call(call_id: str, arguments: str = "{}", **more: Any) -> JsonObject:  # noqa: ANN401 - any JSON value
     return {
         "type": "function_call",
         "call_id": call_id,
