@@ -50,7 +50,7 @@ def _tell(stream: ResponseStream, *, as_json: bool) -> str | None:
     if response is None:
         return failure or "the stream ended early"
     if as_json:
-        click.echo(response.to_json())
+        click.echo(response.to_json(warnings=False))
     click.echo(_summary(response), err=True)
     if failure is None and response.error is not None:
         failure = response.error.message

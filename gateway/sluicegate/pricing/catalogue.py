@@ -37,15 +37,16 @@ _MINUTE = 60
 
 
 class _Steps(NamedTuple):
-    """Rates that depend on how long the input is: each holds for more input tokens than it says.
+    """Rates that depend on how long the input is."""
 
-    Descending; the last holds for any.
-    """
-
-    steps: tuple[tuple[int, Rates], ...]
+    base: Rates
+    longer: tuple[tuple[int, Rates], ...]  # for more input tokens than this; descending
 
     def rates(self, input_tokens: int) -> Rates:
-        return next(rates for above, rates in self.steps if input_tokens > above)
+        for above, rates in self.longer:
+            if input_tokens > above:
+                return rates
+        return self.base
 
 
 def load() -> None:
@@ -92,12 +93,10 @@ def _of(price: ModelPrice) -> _Steps:
     starts = {
         tier.start for each in prices if isinstance(each, TieredPrices) for tier in each.tiers
     }
-    return _Steps(
-        tuple(
-            (above, Rates(*(_at_length(each, above) for each in prices)))
-            for above in (*sorted(starts, reverse=True), -1)
-        )
+    base, *longer = (
+        Rates(*(_at_length(each, above) for each in prices)) for above in (-1, *sorted(starts))
     )
+    return _Steps(base, tuple(zip(sorted(starts), longer, strict=True))[::-1])
 
 
 def _at_length(price: Decimal | TieredPrices | None, above: int) -> Decimal | None:

@@ -29,16 +29,23 @@ _EVENTS: Mapping[str, type[openai.BaseModel]] = {
 _object = msgspec.json.Decoder(dict[str, Any])  # JSON that this project did not define
 
 
+class Unreadable(Exception):
+    """What came is not a JSON object."""
+
+
 def typed_response(body: bytes, provider: str, model: str) -> Response:
-    """A whole answer, with `usage.cost`. `model` is what was asked for at `provider`."""
-    data = _object.decode(body)
+    """A whole answer, with `usage.cost`. `model` is what was asked for at `provider`.
+
+    Raises Unreadable.
+    """
+    data = _decoded(body)
     _add_cost(data, answer_outcome(body), provider, model)
     return _made(Response, data)
 
 
 def typed_event(type_: str, data: bytes, provider: str, model: str) -> ResponseStreamEvent:
-    """An event of a stream; the terminal one's response has `usage.cost`."""
-    values = _object.decode(data)
+    """An event of a stream; the terminal one's response has `usage.cost`. Raises Unreadable."""
+    values = _decoded(data)
     response = values.get("response")
     if type_ in TERMINAL_EVENTS and isinstance(response, dict):
         outcome = answer_outcome(msgspec.json.encode(response))
@@ -52,8 +59,16 @@ def cost_usd(response: Response) -> Decimal | None:
 
     The same number as `response.usage.cost`, which is a float.
     """
-    cost = (response.usage.model_extra or {}).get("cost") if response.usage else None
+    usage: object = response.usage  # of an answer that is not strict it may be anything
+    cost = getattr(usage, "cost", None)
     return Decimal(repr(cost)) if isinstance(cost, float) else None
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        return _object.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable from error
 
 
 def _made(kind: type[_ModelT], values: dict[str, Any]) -> _ModelT:
@@ -73,7 +88,8 @@ def _add_cost(response: dict[str, Any], outcome: Outcome, provider: str, model: 
     if not isinstance(usage, dict):
         return
     cost: Decimal | None = None
-    if outcome.usage is not None:
+    # Counts that are not there are not zero.
+    if outcome.usage is not None and {"input_tokens", "output_tokens"} <= usage.keys():
         for name in dict.fromkeys((outcome.model or model, model)):
             cost = catalogue_cost(
                 provider,

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 
 import httpx2
 import openai
+from openai.types.responses import Response, ResponseStreamEvent
 
 from sluicegate.api.partial import stream_error
 from sluicegate.api.stream import fold
 from sluicegate.auth.upstream import CredentialFailed
+from sluicegate.framing import sse
 from sluicegate.model import (
     PRELUDE_EVENTS,
     TERMINAL_EVENTS,
@@ -21,6 +23,7 @@ from sluicegate.model import (
 )
 from sluicegate.providers.contract import Translator, UpstreamCall
 from sluicegate.routing.attempts import Outcome, outcome_of_status
+from sluicegate.sdk.answers import Unreadable, typed_event, typed_response
 from sluicegate.sdk.failures import (
     AttemptFailed,
     exchange_failure,
@@ -105,27 +108,48 @@ class Attempt:
 
     # --- answers ----------------------------------------------------------------------------------
 
-    def whole(self, body: bytes) -> bytes:
-        """The Responses object of a whole body. Raises AttemptFailed."""
+    def whole(self, body: bytes) -> Response:
+        """The answer of a whole body. Raises AttemptFailed."""
         failure: AttemptFailed
         try:
-            return self.translator.answer(body)
+            return self._typed(self.translator.answer(body))
         except ApiError as error:
             failure = self._refused(error)
         except UpstreamStreamError as error:
             failure = self.broken(str(error))
         raise failure
 
-    def folded(self, terminal: Event | None) -> bytes:
-        """The Responses object of a stream that only its last event is wanted of."""
+    def folded(self, terminal: Event | None) -> Response:
+        """The answer of a stream that only its last event is wanted of. Raises AttemptFailed."""
         failure: AttemptFailed
         try:
             if terminal is not None:
-                return fold(terminal)
+                return self._typed(fold(terminal))
             failure = self.broken(f"{self.target.label} ended before its terminal event")
         except ApiError as error:
             failure = self._refused(error)
         raise failure
+
+    def _typed(self, body: bytes) -> Response:
+        try:
+            return typed_response(body, self.target.provider, self.target.model)
+        except Unreadable:
+            pass
+        raise self.broken(f"{self.target.label} answered with something that is not an answer")
+
+    def event(self, event: Event) -> ResponseStreamEvent | None:
+        """An event as the package types it; None for one that says nothing.
+
+        Raises AttemptFailed.
+        """
+        data = sse.parse_frame(event.frame).data
+        if not data:
+            return None
+        try:
+            return typed_event(event.type, data, self.target.provider, self.target.model)
+        except Unreadable:
+            pass
+        raise self.broken(f"{self.target.label} sent an event that is not one")
 
     def feed(self, chunk: bytes) -> list[Event]:
         """The events that a chunk of the answer completes. Raises AttemptFailed."""

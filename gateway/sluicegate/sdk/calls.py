@@ -9,7 +9,6 @@ import httpx2
 from openai.types.responses import Response
 from typing_extensions import Unpack
 
-from sluicegate.sdk.answers import typed_response
 from sluicegate.sdk.arguments import Arguments, Input
 from sluicegate.sdk.clients import DEFAULT_TIMEOUT, loop_client, shared_client
 from sluicegate.sdk.exchange import Exchange, Whole
@@ -120,7 +119,7 @@ def _timeout(arguments: Arguments) -> httpx2.Timeout:
 
 
 def _response(whole: Whole) -> Response:
-    response = typed_response(whole.body, whole.target.provider, whole.target.model)
+    response = whole.response
     # "Unlike other properties that use an _ prefix, this property is public" (openai-python).
     response._request_id = whole.request_id  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
     return response

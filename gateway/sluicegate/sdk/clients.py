@@ -14,7 +14,6 @@ from functools import lru_cache
 from ssl import SSLContext
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import httpx2
 
@@ -32,7 +31,7 @@ class _Clients:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._blocking: httpx2.Client | None = None
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Held] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Held] = {}
 
     def blocking(self) -> httpx2.Client:
         with self._lock:
@@ -42,14 +41,22 @@ class _Clients:
 
     async def of_loop(self) -> httpx2.AsyncClient:
         loop = asyncio.get_running_loop()
-        if loop not in self._loops:
+        held = self._loops.get(loop)
+        if held is None:
             tls = await asyncio.to_thread(_tls)  # it reads the machine's certificates
-            if loop not in self._loops:  # nobody else has been here meanwhile
-                client = httpx2.AsyncClient(verify=tls)
-                held = self._loops[loop] = _Held(client, _hold(client))
-                # From its first step on, a loop that shuts down closes it, and so the client.
-                await anext(held.holder)
-        return self._loops[loop].client
+            held = self._loops.get(loop) or await self._open(loop, tls)
+        return held.client
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, tls: SSLContext) -> _Held:
+        client = httpx2.AsyncClient(verify=tls)
+        held = _Held(client, _hold(client))
+        with self._lock:
+            for ended in [each for each in self._loops if each.is_closed()]:
+                del self._loops[ended]
+            self._loops[loop] = held
+        # From its first step on, a loop that shuts down closes it, and so the client.
+        await anext(held.holder)
+        return held
 
 
 async def _hold(client: httpx2.AsyncClient) -> AsyncGenerator[None]:

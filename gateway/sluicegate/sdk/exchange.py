@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx2
+from openai.types.responses import Response
 
 from sluicegate.auth.upstream import CredentialFailed
 from sluicegate.model import Event
@@ -17,7 +18,7 @@ from sluicegate.sdk.clients import http_request
 from sluicegate.sdk.course import Course
 from sluicegate.sdk.credentials import shared_credentials
 from sluicegate.sdk.failures import AttemptFailed, request_id
-from sluicegate.sdk.plan import Plan, Target
+from sluicegate.sdk.plan import Plan
 
 _T = TypeVar("_T")
 
@@ -74,10 +75,9 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A Responses object."""
+    """An answer, and the provider's name for the exchange."""
 
-    target: Target
-    body: bytes
+    response: Response
     request_id: str | None
 
 
@@ -115,10 +115,10 @@ class Exchange:
                 terminal: Event | None = None
                 while (events := source.next()) is not None:
                     terminal = terminal_of(events) or terminal
-                body = attempt.folded(terminal)
+                response = attempt.folded(terminal)
             else:
-                body = attempt.whole(self._read(attempt, source.response))
-            return Whole(attempt.target, body, source.request_id)
+                response = attempt.whole(self._read(attempt, source.response))
+            return Whole(response, source.request_id)
         finally:
             source.close()
 

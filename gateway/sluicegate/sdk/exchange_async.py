@@ -109,10 +109,10 @@ class AsyncExchange:
                 terminal: Event | None = None
                 while (events := await source.next()) is not None:
                     terminal = terminal_of(events) or terminal
-                body = attempt.folded(terminal)
+                response = attempt.folded(terminal)
             else:
-                body = attempt.whole(await self._read(attempt, source.response))
-            return Whole(attempt.target, body, source.request_id)
+                response = attempt.whole(await self._read(attempt, source.response))
+            return Whole(response, source.request_id)
         finally:
             await source.close()
 

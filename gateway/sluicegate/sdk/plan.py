@@ -117,7 +117,7 @@ def _left_out(value: object) -> bool:
 def _plain(value: object) -> object:
     """Items of an earlier answer may be part of the input as they are. Raises TypeError."""
     if isinstance(value, pydantic.BaseModel):
-        return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
+        return value.model_dump(mode="json", exclude_unset=True, by_alias=True, warnings=False)
     if isinstance(value, Mapping):
         return dict(cast("Mapping[object, object]", value))
     if hasattr(value, "__iter__"):

@@ -11,9 +11,7 @@ import openai
 from openai.types.responses import Response, ResponseStreamEvent
 
 from sluicegate.api.partial import stream_error
-from sluicegate.framing import sse
 from sluicegate.model import TERMINAL_EVENTS, ApiError, Event
-from sluicegate.sdk.answers import typed_event
 from sluicegate.sdk.attempt import Attempt, terminal_of
 from sluicegate.sdk.exchange import Opened
 from sluicegate.sdk.exchange_async import AsyncOpened
@@ -38,13 +36,17 @@ class _Told:
         self._pending.extend(events)
 
     def next(self) -> ResponseStreamEvent | None:
-        """The next event, None where more has to be read. Raises openai.APIError."""
+        """The next event, None where more has to be read.
+
+        Raises openai.APIError where the stream says that it failed; AttemptFailed.
+        """
         while self._pending:
             event = self._pending.popleft()
             if event.type == "error":
                 raise self._failed(event)
-            if event.type:
-                return self._typed(event)
+            typed = self._typed(event) if event.type else None
+            if typed is not None:
+                return typed
         return None
 
     def broke(self, failed: AttemptFailed) -> openai.OpenAIError:
@@ -68,10 +70,8 @@ class _Told:
         if terminal is not None:
             self._typed(terminal)
 
-    def _typed(self, event: Event) -> ResponseStreamEvent:
-        target = self._attempt.target
-        data = sse.parse_frame(event.frame).data
-        typed = typed_event(event.type, data, target.provider, target.model)
+    def _typed(self, event: Event) -> ResponseStreamEvent | None:
+        typed = self._attempt.event(event)
         if event.type in TERMINAL_EVENTS:
             self.ended = True
             response = getattr(typed, "response", None)
@@ -111,21 +111,17 @@ class ResponseStream:
             raise
 
     def _next(self) -> ResponseStreamEvent:
-        while not self._told.ended:
-            event = self._told.next()
-            if event is not None:
-                return event
-            self._read()
-        raise StopIteration
-
-    def _read(self) -> None:
         failed: AttemptFailed
         try:
-            self._told.take(self._source.next())
+            while not self._told.ended:
+                event = self._told.next()
+                if event is not None:
+                    return event
+                self._told.take(self._source.next())
         except AttemptFailed as error:
             failed = error
         else:
-            return
+            raise StopIteration
         raise self._told.broke(failed)
 
     def __iter__(self) -> Generator[ResponseStreamEvent]:
@@ -189,21 +185,17 @@ class AsyncResponseStream:
             raise
 
     async def _next(self) -> ResponseStreamEvent:
-        while not self._told.ended:
-            event = self._told.next()
-            if event is not None:
-                return event
-            await self._read()
-        raise StopAsyncIteration
-
-    async def _read(self) -> None:
         failed: AttemptFailed
         try:
-            self._told.take(await self._source.next())
+            while not self._told.ended:
+                event = self._told.next()
+                if event is not None:
+                    return event
+                self._told.take(await self._source.next())
         except AttemptFailed as error:
             failed = error
         else:
-            return
+            raise StopAsyncIteration
         raise self._told.broke(failed)
 
     async def __aiter__(self) -> AsyncGenerator[ResponseStreamEvent]:
