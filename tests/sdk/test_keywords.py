@@ -80,8 +80,8 @@ def test_what_is_newer_goes_into_extra_body(upstream: Served) -> None:
 
 
 def test_an_unknown_keyword(upstream: Served) -> None:
-    with pytest.raises(TypeError, match="'temprature'"):
-        sent(upstream, temprature=1)
+    with pytest.raises(TypeError, match="'tempo'"):
+        sent(upstream, tempo=1)
     assert upstream.calls == []
 
 
