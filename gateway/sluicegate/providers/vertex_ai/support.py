@@ -19,8 +19,8 @@ SUPPORT: SupportTable = MappingProxyType(
 CONTENT_SUPPORT: SupportTable = MappingProxyType(
     {
         **gemini_content.CONTENT_SUPPORT,
-        "input_image.url": Row(Support.NATIVE),
-        "input_file.url": Row(Support.NATIVE),
+        "input_image.url": Row(Support.NATIVE, "every model"),
+        "input_file.url": Row(Support.NATIVE, "every model"),
         "tools.web_search": Row(
             Support.NATIVE,
             "`googleSearch`, with `blocked_domains`; not beside functions before 3, with "
