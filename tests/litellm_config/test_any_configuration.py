@@ -10,14 +10,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sluicegate.cli.lint import judge
-from sluicegate.litellm_config import Translation, Unreadable, translate, written
-from sluicegate.litellm_config import advice
+from sluicegate.litellm_config import Translation, Unreadable, advice, translate, written
 from sluicegate.litellm_config.deployment import per_million
 from sluicegate.litellm_config.naming import allocate
 from sluicegate.litellm_config.readers import READERS
 from sluicegate.litellm_config.routing import weights
 from sluicegate.resources import load_text
 
+Json = dict[str, Any]
 ENVIRON = {"SET": "value-of-16-characters", "NUMBER": "12", "EMPTY": "", "URL": "http://host/v1"}
 
 
@@ -101,6 +101,20 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 PARAMS = [*advice.LITELLM_PARAMS, *("extra_headers", "order", "response_format", "model", "stop")]
+
+
+def _named(prefix: str, model: str) -> str:
+    return f"{prefix}/{model}"
+
+
+def _params(model: str, base: Json, good: Json, odd: Json) -> Json:
+    return {"model": model, **base, **good, **odd}
+
+
+def _with(good: Json, key: str, value: object) -> Json:
+    return {**good, key: value}
+
+
 NAMES = st.sampled_from(["a", "b", "A", "gpt-4o", "gpt-4o-2", "openai/*", "x/y", "x-y", "*"])
 URLS = st.sampled_from(
     ["http://host:1/v1", "https://x.openai.azure.com/", "http://169.254.169.254/", "os.environ/URL"]
@@ -109,7 +123,7 @@ KEYS = st.sampled_from(["os.environ/SET", "os.environ/UNSET", "sk-1", "$(SET)", 
 NUMBERS = st.one_of(st.integers(0, 10**7), st.floats(0, 1e7), st.sampled_from(["5", 0, 1e-7]))
 UPSTREAM_MODELS = st.one_of(
     st.builds(
-        lambda prefix, model: f"{prefix}/{model}",
+        _named,
         st.sampled_from(sorted(READERS)),
         st.sampled_from(["m", "*", "gemini-pro", "claude-3", "us-east-1/x.y", "a/b", "1234"]),
     ),
@@ -129,12 +143,12 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     "extra_headers": st.dictionaries(WORDS, WORDS, max_size=2),
     "additional_drop_params": st.lists(st.sampled_from(["user", "stop", "max_tokens"])),
 }
-ODD = st.one_of(st.just({}), st.dictionaries(st.sampled_from(PARAMS), VALUES, max_size=1))
-ENTRY = st.fixed_dictionaries(
+ODD = st.one_of(st.just(Json()), st.dictionaries(st.sampled_from(PARAMS), VALUES, max_size=1))
+ENTRY: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {
         "model_name": st.one_of(NAMES, NAMES, NAMES, WORDS),
         "litellm_params": st.builds(
-            lambda model, base, good, odd: {"model": model, **base, **good, **odd},
+            _params,
             UPSTREAM_MODELS,
             st.fixed_dictionaries({"vertex_project": st.just("p"), "api_base": URLS}),
             st.dictionaries(st.sampled_from(sorted(PLAUSIBLE)), st.none(), max_size=5).flatmap(
@@ -175,7 +189,7 @@ ROUTER = st.fixed_dictionaries(
         "retry_policy": VALUES,
     },
 )
-GOOD = st.fixed_dictionaries(
+GOOD: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {"model_list": st.lists(ENTRY, min_size=1, max_size=6)},
     optional={
         "router_settings": ROUTER,
@@ -188,7 +202,7 @@ GOOD = st.fixed_dictionaries(
 )
 TOP = ["model_list", "router_settings", "litellm_settings", "general_settings", "include", "other"]
 BAD = st.builds(
-    lambda good, key, value: {**good, key: value},
+    _with,
     GOOD,
     st.sampled_from([*TOP, "environment_variables", "credential_list"]),
     VALUES,
@@ -197,13 +211,13 @@ BAD = st.builds(
 
 @settings(deadline=None, max_examples=300)
 @given(st.one_of(GOOD, GOOD, BAD))
-def test_manifests_of_any_configuration_lint(configuration: Any) -> None:
+def test_manifests_of_any_configuration_lint(configuration: object) -> None:
     check(json.dumps(configuration, indent=1))
 
 
 @settings(deadline=None, max_examples=150)
 @given(VALUES)
-def test_anything_that_is_no_configuration_gives_findings(value: Any) -> None:
+def test_anything_that_is_no_configuration_gives_findings(value: object) -> None:
     check(json.dumps(value))
 
 

@@ -292,12 +292,11 @@ def translated(configuration: dict[str, Any]) -> Translation:
     return translate("config.yaml", text, read=read, environ={})
 
 
-def with_key(section: str, key: str, value: Any) -> dict[str, Any]:
+def with_key(section: str, key: str, value: object) -> dict[str, Any]:
     configuration = base()
     first = configuration["model_list"][0]
-    target = {"": configuration, "litellm_params": first["litellm_params"]}
-    target |= {"model_info": first["model_info"]}
-    target.get(section, configuration.get(section))[key] = value
+    sections = {**configuration, "": configuration, **first}
+    sections[section][key] = value
     return configuration
 
 
@@ -316,7 +315,7 @@ def with_key(section: str, key: str, value: Any) -> dict[str, Any]:
         for key, value in table.items()
     ],
 )
-def test_a_key_is_translated_or_told(section: str, key: str, value: Any) -> None:
+def test_a_key_is_translated_or_told(section: str, key: str, value: object) -> None:
     without, found = translated(base()), translated(with_key(section, key, value))
     new = set(found.findings) - set(without.findings)
     named = [each for each in new if key in each.key.replace("[", ".").split(".")]

@@ -84,20 +84,20 @@ def told(found: Translation, severity: str) -> list[tuple[int, str]]:
                         "api": "ChatCompletions"}},
         ),
         (
-            "model: azure/eu, api_base: 'https://r.openai.azure.com/', api_version: 2024-10-21, "
-            "api_key: os.environ/K",
+            ("model: azure/eu, api_base: 'https://r.openai.azure.com/', api_version: 2024-10-21, "
+             "api_key: os.environ/K"),
             {"openai": {"model": "eu", "baseURL": "https://r.openai.azure.com/openai/v1",
                         "auth": "ApiKey"}},
         ),
         (
-            "model: azure/eu, api_base: 'https://r.openai.azure.com/openai/deployments/eu/chat/"
-            "completions?api-version=1', api_key: os.environ/K",
+            ("model: azure/eu, api_base: 'https://r.openai.azure.com/openai/deployments/eu/chat/"
+             "completions?api-version=1', api_key: os.environ/K"),
             {"openai": {"model": "eu", "baseURL": "https://r.openai.azure.com/openai/v1",
                         "auth": "ApiKey"}},
         ),
         (
-            "model: anthropic/claude-3, api_base: 'https://proxy.example/v1/messages', "
-            "extra_headers: {anthropic-beta: 'a, b', anthropic-version: 2023-01-01}",
+            ("model: anthropic/claude-3, api_base: 'https://proxy.example/v1/messages', "
+             "extra_headers: {anthropic-beta: 'a, b', anthropic-version: 2023-01-01}"),
             {"anthropic": {"model": "claude-3", "baseURL": "https://proxy.example",
                            "betas": ["a", "b"], "version": "2023-01-01"}},
         ),
@@ -121,8 +121,8 @@ def told(found: Translation, severity: str) -> list[tuple[int, str]]:
             {"bedrock": {"model": "anthropic.claude-v2", "region": "eu-west-1"}},
         ),
         (
-            "model: bedrock/llama/arn:aws:bedrock:us-east-1:123456789012:imported-model/r4, "
-            "aws_region_name: us-east-1",
+            ("model: bedrock/llama/arn:aws:bedrock:us-east-1:123456789012:imported-model/r4, "
+             "aws_region_name: us-east-1"),
             {"bedrock": {"model": "arn:aws:bedrock:us-east-1:123456789012:imported-model/r4",
                          "region": "us-east-1"}},
         ),

@@ -22,7 +22,16 @@ from msgspec.structs import replace
 from sluicegate.compile import Compilation, Settings, compile_steps
 from sluicegate.compile.findings import diagnostic
 from sluicegate.litellm_config import Translation, Unreadable, translate, written
-from sluicegate.resources import Inventory, LoadedFile, Origin, load_steps
+from sluicegate.resources import (
+    Inventory,
+    LoadedFile,
+    Origin,
+    Resource,
+    ResourceRef,
+    Secret,
+    SecretRef,
+    load_steps,
+)
 from sluicegate.resources.yaml_documents import JsonValue
 from sluicegate.source.lookout import Timing
 from sluicegate.source.report import Report, defect
@@ -91,6 +100,7 @@ class LiteLLMSource:
         self._seen = _Look({self._path: "not read yet"})
         self._translated: _Translated | None = None
         self._loaded: LoadedFile | None = None
+        self._parts: set[str] = set()  # the files that the inventory's objects are in
         self._compilation: Compilation | None = None
         self._judged = False
 
@@ -171,10 +181,13 @@ class LiteLLMSource:
     ) -> None:
         steps = load_steps(self._path, translated.text, self._loaded, self._environ)
         loaded = await self._drive(steps, pace)
-        await self._drive(
-            self._inventory.replace_steps(self._path, _at_home(loaded, translation)), pace
-        )
         self._loaded = loaded
+        parts = _at_home(self._path, loaded, translation)
+        for file in sorted(self._parts - parts.keys()):
+            await self._drive(self._inventory.replace_steps(file, None), pace)
+        for file, part in parts.items():
+            await self._drive(self._inventory.replace_steps(file, part), pace)
+        self._parts = set(parts)
         inputs = self._inventory.snapshot()
         compiled = compile_steps(inputs, self._compilation, self._settings, self._clock())
         self._compilation = await self._drive(compiled, pace)
@@ -270,23 +283,24 @@ def _without_spec(name: str) -> Mapping[str, JsonValue]:
     }
 
 
-def _at_home(loaded: LoadedFile, translation: Translation) -> LoadedFile:
-    """The objects where the configuration has them."""
+def _at_home(path: str, loaded: LoadedFile, translation: Translation) -> dict[str, LoadedFile]:
+    """The objects where the configuration has them, by file."""
     places = {
         (each.kind, each.name): Origin(each.file, each.line - 1, "")
         for each in translation.manifests
     }
-    return replace(
-        loaded,
-        resources={
-            ref: replace(resource, origin=places.get((ref.kind, ref.name), resource.origin))
-            for ref, resource in loaded.resources.items()
-        },
-        secrets={
-            ref: replace(secret, origin=places.get(("Secret", ref.name), secret.origin))
-            for ref, secret in loaded.secrets.items()
-        },
-    )
+    resources: dict[str, dict[ResourceRef, Resource]] = {path: {}}
+    secrets: dict[str, dict[SecretRef, Secret]] = {}
+    for ref, resource in loaded.resources.items():
+        origin = places.get((ref.kind, ref.name), Origin(path, 0, ""))
+        resources.setdefault(origin.file, {})[ref] = replace(resource, origin=origin)
+    for ref, secret in loaded.secrets.items():
+        origin = places.get(("Secret", ref.name), Origin(path, 0, ""))
+        secrets.setdefault(origin.file, {})[ref] = replace(secret, origin=origin)
+    return {
+        file: LoadedFile(file, resources.get(file, {}), secrets.get(file, {}))
+        for file in resources.keys() | secrets.keys()
+    }
 
 
 def _ways(path: str) -> frozenset[str]:
