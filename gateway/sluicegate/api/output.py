@@ -180,14 +180,17 @@ class MessageItem:
         "_pieces",
         "_place",
         "_prefix",
+        "_silent",
         "id",
         "kind",
         "output_index",
     )
 
-    def __init__(self, item_id: str, output_index: int) -> None:
+    def __init__(self, item_id: str, output_index: int, *, silent: bool = False) -> None:
+        """`silent`: only the item's JSON is wanted, so opening and closing have no events."""
         self.id = item_id
         self.output_index = output_index
+        self._silent = silent
         self.kind: Literal["", "output_text", "refusal"] = ""  # of the open part
         self._parts: list[_OutputText | _Refusal] = []
         self._pieces: list[str] = []
@@ -208,6 +211,8 @@ class MessageItem:
             return []
         drafts = self.close_part()
         self.kind = kind
+        if self._silent:
+            return drafts
         self._place = _Place(self.id, self.output_index, len(self._parts))
         if kind == "output_text":
             self._prefix = _delta_prefix(
@@ -258,6 +263,11 @@ class MessageItem:
         if not self.kind:
             return []
         part = self._open_part()
+        self._parts.append(part)
+        self.kind = ""
+        self._pieces, self._logprobs, self._annotations = [], [], []
+        if self._silent:
+            return []
         if isinstance(part, _OutputText):
             done = draft(
                 "response.output_text.done",
@@ -265,15 +275,14 @@ class MessageItem:
             )
         else:
             done = draft("response.refusal.done", _with(self._place, refusal=part.refusal))
-        self._parts.append(part)
-        self.kind = ""
-        self._pieces, self._logprobs, self._annotations = [], [], []
         return [done, draft("response.content_part.done", _with(self._place, part=part))]
 
     def close(self, status: ItemStatus) -> tuple[list[Draft], bytes]:
         """The events that close the item, and its final JSON."""
         drafts = self.close_part()
         item = self.encode(status)
+        if self._silent:
+            return drafts, item
         drafts.append(_item_event("response.output_item.done", self.output_index, item))
         return drafts, item
 

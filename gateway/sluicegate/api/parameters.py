@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
-from msgspec import Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from sluicegate.api import invalid
 from sluicegate.api.items import Item, ItemReference, check_pairs, decode_input
@@ -113,6 +113,15 @@ _SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "prompt_cache_retention": ("in_memory", "24h"),
     }
 )
+_RANGES: tuple[tuple[str, int, int | None], ...] = (
+    ("temperature", 0, 2),
+    ("top_p", 0, 1),
+    ("presence_penalty", -2, 2),
+    ("frequency_penalty", -2, 2),
+    ("top_logprobs", 0, 20),
+    ("max_output_tokens", 16, None),
+    ("max_tool_calls", 1, None),
+)
 _INCLUDE = (
     "file_search_call.results",
     "web_search_call.results",
@@ -155,6 +164,13 @@ def decode_parameters(request: ResponsesRequest) -> Parameters:
 
 def _refuse_stored(fields: Fields) -> None:
     """Raise ApiError (400) for what needs responses or prompts that somebody stores."""
+    if (
+        fields.previous_response_id is UNSET
+        and fields.conversation is UNSET
+        and fields.background is UNSET
+        and fields.prompt is UNSET
+    ):
+        return  # as most requests say nothing of it
     asked = {
         "previous_response_id": given(fields.previous_response_id) is not None,
         "conversation": given(fields.conversation) is not None,
@@ -208,18 +224,13 @@ def _object(
 
 
 def _check_numbers(fields: Fields) -> None:
-    _range("temperature", given(fields.temperature), 0, 2)
-    _range("top_p", given(fields.top_p), 0, 1)
-    _range("presence_penalty", given(fields.presence_penalty), -2, 2)
-    _range("frequency_penalty", given(fields.frequency_penalty), -2, 2)
-    _range("top_logprobs", given(fields.top_logprobs), 0, 20)
-    _range("max_output_tokens", given(fields.max_output_tokens), 16, None)
-    _range("max_tool_calls", given(fields.max_tool_calls), 1, None)
+    for name, least, most in _RANGES:
+        value = getattr(fields, name)
+        if value is not UNSET and value is not None:
+            _range(name, value, least, most)
 
 
-def _range(name: str, value: float | None, least: int, most: int | None) -> None:
-    if value is None:
-        return
+def _range(name: str, value: float, least: int, most: int | None) -> None:
     kind = "integer" if isinstance(value, int) else "decimal"
     if value < least:
         raise invalid.invalid(

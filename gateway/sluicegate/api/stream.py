@@ -46,7 +46,8 @@ _encode = msgspec.json.Encoder().encode
 class ResponseStream:
     """Builds one answer. `echo` is what its Response objects repeat of the request.
 
-    `whole`: only the terminal event is wanted, so those that open a stream are spared.
+    `whole`: only the terminal event is wanted, so those that open a stream, and most of a message,
+    are spared.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class ResponseStream:
         self._model = model
         self._created_at = int(clock())
         self._sequence = 0
+        self._whole = whole
         self._begun = 2 if whole else 0  # how much of the prelude is out
         self._items: list[bytes] = []  # closed, as JSON
         self._item: Item | None = None  # the open one
@@ -266,7 +268,9 @@ class ResponseStream:
             b"[%b]" % b",".join(self._items),
             ending,
         )
-        return self._delta(draft(event, _Lifecycle(msgspec.Raw(response))))
+        name = event.encode()
+        head = _LIFECYCLE % (name, name, response)
+        return self._delta(Draft(event, head))
 
     def _error(self, error: ApiError) -> Event:
         """The `error` event in both its forms: the schema is flat, the wire is nested.
@@ -286,7 +290,7 @@ class ResponseStream:
     def _open(self, item: Item) -> list[Event]:
         """Close what is open and begin `item`."""
         self._item = item
-        return [*self._number([item.added()])]
+        return [self._delta(item.added())]
 
     def _open_call(
         self,
@@ -302,7 +306,10 @@ class ResponseStream:
         if isinstance(item, MessageItem):
             return item, []
         events = self._make_room()
-        message = MessageItem(self._new_id("msg"), len(self._items))
+        message = MessageItem(self._new_id("msg"), len(self._items), silent=self._whole)
+        if self._whole:
+            self._item = message
+            return message, events
         return message, events + self._open(message)
 
     def _reasoning(self) -> tuple[ReasoningItem, list[Event]]:
@@ -327,6 +334,9 @@ class ResponseStream:
 
     def _new_id(self, prefix: str) -> str:
         return f"{prefix}_{self._item_ids}{len(self._items):08x}"
+
+
+_LIFECYCLE = b'event: %b\ndata: {"type":"%b","response":%b,"sequence_number":'
 
 
 class _Lifecycle(msgspec.Struct):

@@ -102,6 +102,13 @@ class StopDetails(Struct, gc=False):
     explanation: str | None = None
 
 
+class Failure(Struct, gc=False):
+    """What went wrong."""
+
+    type: str = ""
+    message: str = ""
+
+
 class Message(Struct):
     """A whole answer, or as a stream opens it."""
 
@@ -111,13 +118,7 @@ class Message(Struct):
     stop_reason: str | None = None
     stop_details: StopDetails | None = None
     usage: Tokens | None = None
-
-
-class Failure(Struct, gc=False):
-    """What went wrong."""
-
-    type: str = ""
-    message: str = ""
+    error: Failure | None = None  # in place of all the others, where `type` is error
 
 
 class Delta(Struct, frozen=True, gc=False):
@@ -158,13 +159,6 @@ class Event(Struct):
     error: Failure | None = None
 
 
-class Whole(Struct):
-    """A body that is not streamed: a message, or an error."""
-
-    type: str = ""
-    error: Failure | None = None
-
-
 class FoundPage(Struct, gc=False):
     """One result of a search."""
 
@@ -175,7 +169,6 @@ class FoundPage(Struct, gc=False):
 delta_events = msgspec.json.Decoder(DeltaEvent)
 events = msgspec.json.Decoder(Event)
 messages = msgspec.json.Decoder(Message)
-wholes = msgspec.json.Decoder(Whole)
 pages = msgspec.json.Decoder(list[FoundPage])
 # Of JSON that came over the wire; a nested one is too deep, a bad string is not UTF-8.
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)

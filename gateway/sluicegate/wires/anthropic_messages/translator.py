@@ -97,13 +97,12 @@ class MessagesTranslator:
         """The Responses object of a whole message. Raises UpstreamStreamError and ApiError."""
         reader = self._reading()
         try:
-            whole = said.wholes.decode(body)
-            message = said.messages.decode(body) if whole.type == "message" else None
+            message = said.messages.decode(body)
         except said.UNREADABLE as error:
             raise self._not_a_message() from error
-        if whole.type == "error":
-            raise stream_error(self._terms.label, whole.error, self._secrets)
-        if message is None:
+        if message.type == "error":
+            raise stream_error(self._terms.label, message.error, self._secrets)
+        if message.type != "message":
             raise self._not_a_message()
         reader.whole = True
         reader.begin(message)
