@@ -252,7 +252,6 @@ def test_limits_and_sampling() -> None:
         ({"presence_penalty": 1}, CLAUDE_4, "presence_penalty"),
         ({"top_logprobs": 2}, CLAUDE_4, "top_logprobs"),
         ({"include": ["message.output_text.logprobs"]}, CLAUDE_4, "include"),
-        ({"truncation": "auto"}, CLAUDE_4, "truncation"),
         ({"service_tier": "scale"}, CLAUDE_4, "service_tier"),
         ({"max_tool_calls": 3}, CLAUDE_4, "max_tool_calls"),
         ({"previous_response_id": "resp_1"}, CLAUDE_4, "previous_response_id"),
@@ -267,10 +266,10 @@ def test_what_cannot_be_honoured_is_refused_by_name(
 
 
 def test_or_dropped_and_named() -> None:
-    fields = {"temperature": 1.5, "top_logprobs": 2, "truncation": "auto", "service_tier": "fast"}
+    fields = {"temperature": 1.5, "top_logprobs": 2, "max_tool_calls": 2, "service_tier": "fast"}
     made = translator(fields, drop=True)
     assert accepted(made.request().body).keys() == {"messages"}
-    assert made.dropped == ("top_logprobs", "truncation", "temperature", "service_tier")
+    assert made.dropped == ("top_logprobs", "max_tool_calls", "temperature", "service_tier")
 
 
 @pytest.mark.parametrize("tier", ["default", "flex", "priority"])

@@ -46,6 +46,7 @@ SUPPORT: SupportTable = MappingProxyType(
         ),
         "prompt_cache_options": Row(Support.HINT),
         "stream_options": Row(Support.HINT),
+        "truncation": Row(Support.HINT, "input that does not fit is refused upstream"),
         "client_metadata": Row(Support.HINT),
         "background_options": Row(Support.HINT, "without `background` they say nothing"),
     }

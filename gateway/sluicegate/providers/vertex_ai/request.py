@@ -35,7 +35,11 @@ _CONTENT = gemini_content.Dialect(
 )
 # Vertex AI takes neither the model nor a header for the version, and fetches nothing for Claude.
 _MESSAGES = anthropic_messages.Dialect(
-    _PROVIDER, body_version="vertex-2023-10-16", inline_system=False, url_sources=False
+    _PROVIDER,
+    body_version="vertex-2023-10-16",
+    inline_system=False,
+    url_sources=False,
+    service_tiers=False,
 )
 # Vertex AI, "Flex PayGo" and "Priority PayGo".
 _TIERS: Mapping[str, _Headers] = {
