@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ class Served:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self._upstream.port}"
+        return f"{self._upstream.scheme}://127.0.0.1:{self._upstream.port}"
 
     @property
     def calls(self) -> list[Call]:
@@ -47,14 +48,14 @@ class Served:
         """Wait until the other side has closed the connection of a call."""
         self.wait(_closed(call or self.last))
 
-    def start(self) -> None:
+    def start(self, tls: ssl.SSLContext | None = None) -> None:
         self._thread.start()
         ready = threading.Event()
-        self._served = asyncio.run_coroutine_threadsafe(self._serve(ready), self._loop)
+        self._served = asyncio.run_coroutine_threadsafe(self._serve(ready, tls), self._loop)
         assert ready.wait(10)
 
-    async def _serve(self, ready: threading.Event) -> None:
-        async with self._upstream.listening():
+    async def _serve(self, ready: threading.Event, tls: ssl.SSLContext | None) -> None:
+        async with self._upstream.listening(tls):
             ready.set()
             await self._stop.wait()
 

@@ -116,22 +116,40 @@ def test_a_stream_that_nobody_reads(served: Served) -> None:
 
 def test_close_while_another_thread_reads(served: Served) -> None:
     stream = opened(served)
-    seen = threading.Event()
+    begun = threading.Event()
+    ended = threading.Event()
 
     def read() -> None:
-        try:
-            for _ in stream:
-                seen.set()
-        except Exception:  # noqa: BLE001, S110 - the reader ends in whatever way
-            pass
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                begun.set()
+        ended.set()
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert seen.wait(10)
+    assert begun.wait(10)
+    threading.Event().wait(0.1)  # now it waits for more
     stream.close()
     served.closed()
     reader.join(10)
-    assert not reader.is_alive()
+    assert ended.is_set()
+
+
+async def test_close_while_another_task_reads(served: Served) -> None:
+    stream = await opened_async(served)
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                begun.set()
+
+    reader = asyncio.create_task(read())
+    await begun.wait()
+    await asyncio.sleep(0.05)
+    await stream.close()
+    await closed(served)
+    await reader
 
 
 async def test_break_async(served: Served) -> None:

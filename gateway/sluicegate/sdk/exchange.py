@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,9 +61,19 @@ class Source:
         return self._attempt.close() or None
 
     def close(self) -> None:
-        """Close the connection. The rest of the answer is unwanted."""
-        if self.response is not None:
+        """Close the connection. The rest of the answer is unwanted. Any thread may do it."""
+        if self.response is not None and not self.response.is_closed:
+            _wake_reader(self.response)
             self.response.close()
+
+
+def _wake_reader(response: httpx2.Response) -> None:
+    """Another thread may wait for more of this answer, which closing alone would not end."""
+    stream = response.extensions.get("network_stream")
+    sock = stream.get_extra_info("socket") if stream is not None else None
+    if isinstance(sock, socket.socket):
+        with contextlib.suppress(OSError):  # it may be gone already
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,8 @@ class ResponseStream:
             failed = error
         else:
             raise StopIteration
+        if self._told.ended:  # closed meanwhile, by another thread
+            raise StopIteration
         raise self._told.broke(failed)
 
     def __iter__(self) -> Generator[ResponseStreamEvent]:
@@ -195,6 +197,8 @@ class AsyncResponseStream:
         except AttemptFailed as error:
             failed = error
         else:
+            raise StopAsyncIteration
+        if self._told.ended:  # closed meanwhile, by another task
             raise StopAsyncIteration
         raise self._told.broke(failed)
 
