@@ -16,6 +16,7 @@ from sluicegate.litellm_config.naming import allocate
 from sluicegate.litellm_config.readers import READERS
 from sluicegate.litellm_config.routing import weights
 from sluicegate.resources import load_text
+from sluicegate.resources.yaml_documents import parse_document, split_documents
 
 Json = dict[str, Any]
 ENVIRON = {"SET": "value-of-16-characters", "NUMBER": "12", "EMPTY": "", "URL": "http://host/v1"}
@@ -33,6 +34,9 @@ def translated(text: str, others: dict[str, str] | None = None) -> Translation:
 def check(text: str) -> Translation:
     found = translated(text)
     output = written(manifest.value for manifest in found.manifests)
+    # What is written is read as what was meant, whatever words and characters are in it.
+    documents = [parse_document(piece.text) for piece in split_documents(output)]
+    assert documents == [manifest.value for manifest in found.manifests]
     report = judge({"out.yaml": load_text("out.yaml", output, environ=ENVIRON)}, 1_800_000_000.0)
     assert [each for each in report.diagnostics if each.severity == "error"] == []
     assert report.objects == len(found.manifests)

@@ -332,7 +332,7 @@ def test_what_needs_nothing_is_told_too() -> None:
 
 
 def test_a_misspelt_key_is_told_with_what_was_meant() -> None:
-    found = translated(with_key("general_settings", "databse_url", "x"))
-    [finding] = [each for each in found.findings if "databse" in each.key]
+    found = translated(with_key("general_settings", "database_uri", "x"))
+    [finding] = [each for each in found.findings if "database_uri" in each.key]
     assert finding.severity == "warning"
     assert "did you mean database_url?" in finding.message

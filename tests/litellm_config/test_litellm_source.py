@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 
 from sluicegate.compile import Compilation, Settings
-from sluicegate.config import ClientKey, Deployment, SecretCredential
+from sluicegate.config import (
+    AwsCredential,
+    ClientKey,
+    CredentialEntry,
+    Deployment,
+    SecretCredential,
+)
 from sluicegate.source.litellm import LiteLLMSource
 from sluicegate.source.lookout import Timing
 from sluicegate.source.status import SourceStatus
@@ -168,6 +174,26 @@ async def test_an_entry_that_is_wrong_keeps_its_last_good_form(config: Path) -> 
         status = await served.status(lambda status: not status.ok)
         assert (len(status.problems), "rpm" in status.problems[0]) == (1, True)
         assert f"{config}:5" in status.problems[0]
+
+
+async def test_a_last_good_deployment_keeps_its_credential(config: Path) -> None:
+    aws = "aws_access_key_id: os.environ/KEY, aws_secret_access_key: os.environ/KEY"
+    entry = f"- {{model_name: b, litellm_params: {{model: bedrock/m.n, {aws}}}}}\n"
+    write(config, models(a="openai/x") + entry + MASTER)
+    async with following(config) as served:
+        write(config, models(a="openai/y") + entry.replace("bedrock/", "bedrok-") + MASTER)
+        await served.until(a="y", b="m.n")
+        write(config, models(a="openai/z") + entry.replace("bedrock/", "bedrok-") + MASTER)
+        await served.until(a="z", b="m.n")
+        credentials = [
+            each
+            for each in served.published[-1].config.entries.values()
+            if isinstance(each, CredentialEntry)
+        ]
+        assert [type(each.credential) for each in credentials] == [AwsCredential]
+        write(config, models(a="openai/z") + MASTER)
+        await served.until(a="z")
+        assert not any(each.id in served.published[-1].config.entries for each in credentials)
 
 
 async def test_what_grants_access_fails_closed(config: Path) -> None:

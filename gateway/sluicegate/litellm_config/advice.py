@@ -287,11 +287,16 @@ TOP: Advice = MappingProxyType(
 )  # fmt: skip
 
 
+_DESCRIPTION: tuple[Severity, str] = "note", "only described the model to LiteLLM's own clients"
+
+
 def report(section: Section, table: Advice) -> None:
     """Say what nobody took."""
+    # Of a model's description anything may be in there.
+    other = _DESCRIPTION if table is MODEL_INFO else None
     for key, value in section.left():
         place = section.place(key)
-        known = table.get(key) or _by_form(key)
+        known = table.get(key) or _by_form(key) or other
         if value in (False, "", [], {}) and not (known is not None and known[1] is _TLS):
             section.findings.note(place, "is off or empty: nothing is lost")
         elif known is not None:

@@ -31,7 +31,7 @@ def vertex(entry: Entry) -> Upstream:
     fields: JsonObject = {"model": _vertex_model(entry.model)}
     project = project or entry.variable("VERTEXAI_PROJECT") or _project_of(text)
     if project is None:
-        params.wrong("vertex_project", "is required: the id of the Google Cloud project")
+        params.missing("vertex_project", "is required: the id of the Google Cloud project")
         raise LeftOut("has no vertex_project")
     location = location or entry.variable("VERTEXAI_LOCATION")
     if location is None:

@@ -96,7 +96,7 @@ def azure(entry: Entry) -> Upstream:
     params = entry.params
     base = base_url(entry) or entry.variable("AZURE_API_BASE")
     if base is None:
-        params.wrong("api_base", "is required: the URL of the Azure resource")
+        params.missing("api_base", "is required: the URL of the Azure resource")
         raise LeftOut("has no api_base")
     entra = [key for key in _ENTRA if params.has(key)]
     key = params.credential("api_key") or params.environment.credential("AZURE_API_KEY")
@@ -108,7 +108,7 @@ def azure(entry: Entry) -> Upstream:
         )
     if entra and not params.has("api_key"):
         raise LeftOut("is left out: it has no api_key, and Microsoft Entra ID is not supported")
-    if params.text("api_version") is not None:
+    if params.take("api_version") is not None:
         params.findings.note(
             params.place("api_version"), "is not needed: Azure's v1 API has no api-version"
         )
@@ -141,7 +141,9 @@ class Compatible:
         params = entry.params
         base = base_url(entry) or self.base
         if base is None:
-            params.wrong("api_base", f"is required: the base URL of {entry.prefix}, ending in /v1")
+            params.missing(
+                "api_base", f"is required: the base URL of {entry.prefix}, ending in /v1"
+            )
             raise LeftOut("has no api_base")
         if not base.endswith(self.version):
             base += self.version

@@ -132,6 +132,11 @@ class Section:
         made._places.update(self._places)
         return made
 
+    def missing(self, key: str, message: str) -> None:
+        """Say that a key is needed; of one that is there it has been said what is wrong."""
+        if not self.has(key):
+            self.wrong(key, message)
+
     def wrong(self, key: str, message: str) -> None:
         """Say that a key's value is wrong."""
         self.findings.error(self.place(key), message)

@@ -10,19 +10,15 @@ from sluicegate.resources.yaml_documents import JsonValue
 from sluicegate.resources.yaml_scalars import ScalarError, plain_scalar
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Quotes what kubectl would not read as text, and uses no aliases."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 -- PyYAML's signature
-        del indentless  # lists are indented below their key
-        super().increase_indent(flow, indentless=False)
 
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
     del dumper
     try:
         plain = plain_scalar(text) == text
@@ -38,6 +34,6 @@ _Dumper.add_representer(str, _text)
 def written(manifests: Iterable[Mapping[str, JsonValue]]) -> str:
     """One document for each."""
     return "---\n".join(
-        yaml.dump(dict(manifest), Dumper=_Dumper, sort_keys=False, width=2**31 - 1)
+        yaml.dump(dict(manifest), Dumper=_Dumper, sort_keys=False, width=2**30)
         for manifest in manifests
     )

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from sluicegate.compile import Compilation, Settings, compile_steps
 from sluicegate.compile.findings import diagnostic
-from sluicegate.litellm_config import Translation, Unreadable, translate, written
+from sluicegate.litellm_config import Manifest, Translation, Unreadable, translate, written
 from sluicegate.resources import (
     Inventory,
     LoadedFile,
@@ -67,6 +67,7 @@ class _Translated(NamedTuple):
     look: _Look
     translation: Translation | None  # None: the first file can't be read, and `look` says why
     text: str
+    credentials: tuple[Manifest, ...] = ()  # what deployments present to providers
 
 
 class LiteLLMSource:
@@ -100,6 +101,7 @@ class LiteLLMSource:
         self._seen = _Look({self._path: "not read yet"})
         self._translated: _Translated | None = None
         self._loaded: LoadedFile | None = None
+        self._credentials: tuple[Manifest, ...] = ()  # those that are loaded
         self._parts: set[str] = set()  # the files that the inventory's objects are in
         self._compilation: Compilation | None = None
         self._judged = False
@@ -139,7 +141,7 @@ class LiteLLMSource:
 
     async def _follow(self) -> None:
         """Watch the files, and every link that leads to them."""
-        links = frozenset[str]().union(*map(_ways, self._seen.files))
+        links = await asyncio.to_thread(_ways, tuple(self._seen.files))
         await self._watch.follow(
             Scan(found=True, files={}, folders=frozenset(), faults={}, links=links)
         )
@@ -165,7 +167,9 @@ class LiteLLMSource:
     async def _take_in(self, look: _Look, pace: Pace, started: float) -> None:
         # In a thread, because a document can't be parsed in slices: so the interpreter's lock
         # changes hands every few milliseconds.
-        translated = await asyncio.to_thread(_translate, self._path, look, self._environ)
+        translated = await asyncio.to_thread(
+            _translate, self._path, look, self._environ, self._credentials
+        )
         self._seen = translated.look
         translation = translated.translation
         if translation is not None and translation.readable:
@@ -182,6 +186,7 @@ class LiteLLMSource:
         steps = load_steps(self._path, translated.text, self._loaded, self._environ)
         loaded = await self._drive(steps, pace)
         self._loaded = loaded
+        self._credentials = translated.credentials
         parts = _at_home(self._path, loaded, translation)
         for file in sorted(self._parts - parts.keys()):
             await self._drive(self._inventory.replace_steps(file, None), pace)
@@ -250,8 +255,13 @@ def _look(paths: Iterable[str]) -> _Look:
     return _Look(found)
 
 
-def _translate(path: str, look: _Look, environ: Mapping[str, str]) -> _Translated:
-    """Read and translate. What is read is noted, so that a change of it is seen."""
+def _translate(
+    path: str, look: _Look, environ: Mapping[str, str], before: tuple[Manifest, ...]
+) -> _Translated:
+    """Read and translate. What is read is noted, so that a change of it is seen.
+
+    `before`: the credentials that are loaded.
+    """
     seen: dict[str, int | str] = {}
 
     def note_and_read(name: str) -> str:
@@ -268,10 +278,21 @@ def _translate(path: str, look: _Look, environ: Mapping[str, str]) -> _Translate
     except Unreadable:
         return _Translated(_Look({**look.files, **seen}), None, "")
     found = translate(path, text, read=note_and_read, environ=environ)
-    # An entry that is wrong has a deployment that is wrong, so its last good one is kept.
+    # An entry that is wrong has a deployment that is wrong, so its last good one is kept; and the
+    # credentials are, which that may need.
     wrong = (_without_spec(name) for name in found.unserved)
-    manifests = written((*(each.value for each in found.manifests), *wrong))
-    return _Translated(_Look(seen), found, manifests)
+    names = {(each.kind, each.name) for each in found.manifests}
+    kept = [each for each in before if (each.kind, each.name) not in names and found.unserved]
+    manifests = written((*(each.value for each in (*found.manifests, *kept)), *wrong))
+    credentials = tuple(each for each in (*found.manifests, *kept) if _is_credential(each))
+    return _Translated(_Look(seen), found, manifests, credentials)
+
+
+def _is_credential(manifest: Manifest) -> bool:
+    """Whether it is for providers: what grants access is kept for nobody."""
+    spec = manifest.value.get("spec")
+    client = isinstance(spec, dict) and "client" in spec
+    return manifest.kind == "Secret" or (manifest.kind == "ApiKey" and not client)
 
 
 def _without_spec(name: str) -> Mapping[str, JsonValue]:
@@ -303,10 +324,13 @@ def _at_home(path: str, loaded: LoadedFile, translation: Translation) -> dict[st
     }
 
 
-def _ways(path: str) -> frozenset[str]:
-    """The file, and every link that leads to it."""
-    absolute = str(Path(path).absolute())
-    return frozenset({absolute, os.path.realpath(absolute), *links_on_the_way(absolute)})
+def _ways(paths: Iterable[str]) -> frozenset[str]:
+    """The files, and every link that leads to them, as far as there are folders to watch."""
+    found: set[str] = set()
+    for path in paths:
+        absolute = str(Path(path).absolute())
+        found.update((absolute, os.path.realpath(absolute), *links_on_the_way(absolute)))
+    return frozenset(way for way in found if Path(way).parent.is_dir())
 
 
 def _steps(steps: Iterable[object]) -> Generator[None, None, None]:
