@@ -38,6 +38,14 @@ def run_of(*given_samples: Sample) -> Run:
     return Run("a-label", "2026-01-02T03:04:05Z", {}, versions, settings, list(given_samples))
 
 
+TRANSLATED = run_of(
+    Sample("translated-json", "openai", 0, throughput(10_000, 80)),
+    Sample("translated-json", "anthropic", 0, throughput(6_000, 160)),
+    Sample("translated-json", "openai", 1, throughput(5_000, 90)),
+    Sample("translated-json", "anthropic", 1, throughput(2_000, 180)),
+    Sample("translated-stream", "openai", 0, throughput(2_000, 160)),
+    Sample("translated-stream", "anthropic", 0, throughput(1_500, 200)),
+)
 RUN = run_of(
     Sample("json", "sluicegate", 0, throughput(10_000, 90)),
     Sample("json", "envoy", 0, throughput(20_000, 45)),
@@ -65,6 +73,19 @@ def test_goals_compare_medians_of_paired_rounds() -> None:
     assert rows["added latency, p99", "≤ 3.00 ms"] == ("4.00 ms", "not met")
     assert rows["memory, quick start", "≤ 90.0 MB"] == ("80.0 MB", "met")
     assert rows["its growth per 100,000 requests", "≤ 2.00 MB"] == ("20.0 MB", "not met")
+
+
+def test_translated_answers_are_compared_with_those_passed_on() -> None:
+    rows = {row[0]: row[1:] for row in goals.table(TRANSLATED).rows}
+    # 6,000 / 10,000 and 2,000 / 5,000; by CPU time 80 / 160 and 90 / 180.
+    assert rows["translated"] == ("≥ 0.500 x passed on", "0.500 x passed on", "met")
+    assert rows["translated, by CPU time"][1] == "0.500 x passed on"
+    assert rows["translated streams"][1] == "0.750 x passed on"
+    assert rows["translated streams, by CPU time"][1] == "0.800 x passed on"
+    table = next(t for t in report.tables(TRANSLATED) if t.title == "Translated, JSON answers")
+    assert cells(table, "openai, passed on")[2] == "1.00 x"
+    assert cells(table, "anthropic")[2] == "0.500 x"
+    assert cells(table, "anthropic")[6] == "2.00 x"
 
 
 def test_goals_that_were_not_measured_have_no_row() -> None:
