@@ -135,7 +135,7 @@ class _Chain:
             credentials = _session().get_credentials()
         if credentials is None:
             raise CredentialFailed(
-                "no AWS credentials: give them (spec.credentials), or give this process an identity "
+                "no AWS credentials: set spec.credentials, or give the gateway an identity "
                 "(AWS_ACCESS_KEY_ID, a profile, IRSA, Pod Identity, an instance role)"
             )
         frozen = credentials.get_frozen_credentials()

@@ -135,8 +135,8 @@ def _default(request: _Request) -> _Credentials:
         return find(scopes=_SCOPES, request=request)[0]
     except nothing_found as error:
         raise CredentialFailed(
-            "no usable Google credentials: give them (spec.credentials), or give this process an "
-            "identity (GOOGLE_APPLICATION_CREDENTIALS, gcloud's application default login, workload "
+            "no usable Google credentials: set spec.credentials, or give the gateway an identity "
+            "(GOOGLE_APPLICATION_CREDENTIALS, gcloud's application default login, workload "
             "identity)"
         ) from error
 
