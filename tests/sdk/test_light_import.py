@@ -75,6 +75,22 @@ def test_a_call_without_the_extra() -> None:
     assert said.count("pip install 'sluicegate[sdk]'") == 2
 
 
+def test_the_command_without_the_extra() -> None:
+    command = """
+import importlib.util as util
+find = util.find_spec
+util.find_spec = lambda name: None if name == "openai" else find(name)
+from click.testing import CliRunner
+from sluicegate.cli import main
+print(CliRunner().invoke(main, ["--help"]).output)
+done = CliRunner().invoke(main, ["responses", "echo/any", "hi"])
+print(done.exit_code, done.output)
+"""
+    said = run(command)
+    assert "Ask MODEL" in said
+    assert "1 Error: sluicegate's Python calls need" in said
+
+
 def test_a_forked_process_calls_anew() -> None:
     code = """
 import os, warnings, sluicegate

@@ -53,7 +53,9 @@ def responses_command(
     arguments = {name: value for name, value in given.items() if value is not None}
     question = text if text is not None and text != "-" else _read_text()
     try:
-        # Loaded here, so that `sluicegate --help` works and is quick without the extra `sdk`.
+        # Loaded here, so that `sluicegate --help` works and is quick without the extra `sdk`. The
+        # SDK comes first, because it says what is missing.
+        importlib.import_module("sluicegate.sdk")
         answering = importlib.import_module("sluicegate.cli.answering")
     except ImportError as error:
         raise click.ClickException(str(error)) from error
