@@ -73,7 +73,9 @@ class BedrockTranslator:
         prepared = prepare(request, parameters, self._model, self._deployment)
         self.dropped = prepared.dropped
         shown = self._model.rpartition("/")[2]  # an ARN names the account, too
-        self._stream = ResponseStream(echo(parameters, store=False), shown)
+        self._stream = ResponseStream(
+            echo(parameters, store=False), shown, whole=not request.stream
+        )
         self._blocks = BlockWriter(self._stream, prepared)
         return self._call(prepared.body)
 

@@ -66,10 +66,14 @@ class _OpenCall:
 
 
 class ContentReader:
-    """One answer. Each method returns the events that follow; `ended` after the last of them."""
+    """One answer. Each method returns the events that follow; `ended` after the last of them.
+
+    `whole`: of the events only the last is of use.
+    """
 
     def __init__(self, reading: Reading) -> None:
         self.ended = False
+        self.whole = False
         self.counted = said.Counted()
         self.finish_reason: str | None = None  # the answer is whole when it is known
         self.broken: UpstreamStreamError | None = None  # nothing after it can be read
@@ -145,7 +149,8 @@ class ContentReader:
     def _out(self) -> ResponseStream:
         """Made late, so that it names the model that the upstream resolved."""
         if self._stream is None:
-            self._stream = ResponseStream(self._reading.echo, self._model or self._reading.model)
+            model = self._model or self._reading.model
+            self._stream = ResponseStream(self._reading.echo, model, whole=self.whole)
         return self._stream
 
     # ------------------------------------------------------------------------------------- parts

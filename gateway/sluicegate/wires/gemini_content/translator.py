@@ -114,6 +114,7 @@ class ContentTranslator:
     def answer(self, body: bytes) -> bytes:
         """The Responses object of a whole answer. Raises UpstreamStreamError and ApiError."""
         reader = self._reading()
+        reader.whole = True
         for chunk, data in self._decoded(body.strip()):
             if chunk.error is not None:
                 raise stream_error(self._terms.label, chunk.error, self._secrets)
