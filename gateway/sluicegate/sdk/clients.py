@@ -19,7 +19,9 @@ import httpx2
 
 from sluicegate.providers.contract import UpstreamCall
 
-DEFAULT_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)  # seconds; as the openai package
+# As the openai package.
+DEFAULT_TIMEOUT = httpx2.Timeout(600.0, connect=5.0)  # seconds
+_LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
 
 
 class _Held(NamedTuple):
@@ -36,7 +38,7 @@ class _Clients:
     def blocking(self) -> httpx2.Client:
         with self._lock:
             if self._blocking is None:
-                self._blocking = httpx2.Client(verify=_tls())
+                self._blocking = httpx2.Client(verify=_tls(), limits=_LIMITS)
             return self._blocking
 
     async def of_loop(self) -> httpx2.AsyncClient:
@@ -48,7 +50,7 @@ class _Clients:
         return held.client
 
     async def _open(self, loop: asyncio.AbstractEventLoop, tls: SSLContext) -> _Held:
-        client = httpx2.AsyncClient(verify=tls)
+        client = httpx2.AsyncClient(verify=tls, limits=_LIMITS)
         held = _Held(client, _hold(client))
         with self._lock:
             for ended in [each for each in self._loops if each.is_closed()]:
