@@ -15,6 +15,7 @@ from sluicegate.config import (
     Credential,
     CredentialEntry,
     Deployment,
+    Entry,
     Pool,
     ReferencedCredential,
     UnresolvedCredential,
@@ -56,6 +57,13 @@ class Route(Generic[ConnectorT]):
     unavailable: tuple[str, ...] = ()
     single: Target[ConnectorT] | None = None  # the only target, where there is just one
     prefix: str | None = None  # for a name that ends in `*`: what comes before it
+    audience: frozenset[str] | None = frozenset()  # foreign namespaces it is for; None: all
+
+    def admits(self, namespace: str) -> bool:
+        """Whether it is there for `namespace`, be its deployments callable or not."""
+        return (
+            namespace == self.pool.namespace or self.audience is None or namespace in self.audience
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +73,15 @@ class _Names(Generic[ConnectorT]):
     exact: Mapping[str, Route[ConnectorT]]
     prefixes: tuple[Route[ConnectorT], ...]
 
-    def find(self, model: str) -> Route[ConnectorT] | None:
+    def find(self, model: str, namespace: str) -> Route[ConnectorT] | None:
+        """The route of `model` among those that are there for `namespace`."""
         route = self.exact.get(model)
-        if route is None and self.prefixes:
-            for candidate in self.prefixes:
-                if model.startswith(candidate.prefix or ""):
-                    return candidate
-        return route
+        if route is not None and route.admits(namespace):
+            return route
+        for candidate in self.prefixes:
+            if model.startswith(candidate.prefix or "") and candidate.admits(namespace):
+                return candidate
+        return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,46 +102,36 @@ class Snapshot(Generic[ConnectorT]):
         return cls(Config(entries={}, revisions={}), "0" * 12, 0, {}, {}, {}, _names(()))
 
     def resolve(self, namespace: str, model: str) -> tuple[Route[ConnectorT], str] | None:
-        """The pool that `model` means to a caller of `namespace`.
+        """The pool that `model` means to a caller of `namespace`, and its name without `@`.
 
-        And the name without any `@namespace`.
-
-        Own namespace first, then the shared names; `model@namespace` names a pool outright. Exact
-        names win over prefixes, longer prefixes over shorter ones (design: "Who gets a name").
+        `model@namespace` names a pool outright. Else the own namespace comes first, then the shared
+        names; exact names win over prefixes, longer prefixes over shorter ones (design: "Who gets a
+        name"). What is not there for the caller is not looked at, so it hides nothing. An `@` that
+        no namespace follows is part of the name.
         """
+        if "@" in model:
+            name, _, owner = model.rpartition("@")
+            names = self.namespaces.get(owner)
+            if names is not None:
+                route = names.find(name, namespace)
+                return None if route is None else (route, name)
         own = self.namespaces.get(namespace)
-        if own is not None:
-            route = own.find(model)
-            if route is not None:
-                return route, model
-        route = self.shared.find(model)
-        if route is not None and _reachable(route, namespace):
-            return route, model
-        name, at, owner = model.rpartition("@")
-        names = self.namespaces.get(owner) if at else None
-        route = names.find(name) if names is not None else None
-        if route is not None and (owner == namespace or _reachable(route, namespace)):
-            return route, name
-        return None
+        route = own.find(model, namespace) if own is not None else None
+        if route is None:
+            route = self.shared.find(model, namespace)
+        return None if route is None else (route, model)
 
     def visible(self, namespace: str) -> Iterator[Route[ConnectorT]]:
-        """Every route a caller of `namespace` reaches by its plain name."""
+        """Every route that a caller of `namespace` reaches by its plain name."""
         own = self.namespaces.get(namespace)
-        names: set[str] = set()
-        if own is not None:
-            for route in (*own.exact.values(), *own.prefixes):
-                names.add(route.pool.model)
-                yield route
-        for route in (*self.shared.exact.values(), *self.shared.prefixes):
-            if route.pool.model not in names and _reachable(route, namespace):
-                yield route
-
-
-def _reachable(route: Route[ConnectorT], namespace: str) -> bool:
-    # A pool whose deployments are all out of service keeps its name: the answer is then 503, not
-    # 404.
-    targets = [target for tier in route.tiers for target in tier]
-    return not targets or any(target.admits(namespace) for target in targets)
+        scopes = (self.shared,) if own is None else (own, self.shared)
+        for names in scopes:
+            for route in (*names.exact.values(), *names.prefixes):
+                if names is self.shared and route.pool.namespace == namespace:
+                    continue  # it has been told as one of the caller's own
+                found = self.resolve(namespace, route.pool.model)
+                if found is not None and found[0] is route:
+                    yield route
 
 
 class Unavailable(Exception):
@@ -190,18 +190,37 @@ class _Build(Generic[ConnectorT]):
         usable = [self.targets[id_] for id_ in ids if id_ in self.targets]
         unavailable = tuple(self.reasons[id_] for id_ in ids if id_ in self.reasons)
         tiers = _tiers(usable)
+        audience = _audience(self.config.entries.get(id_) for id_ in ids)
         old = self.previous.routes.get(pool.id) if self.previous is not None else None
         # Targets compare by identity: an unchanged deployment keeps its target.
-        if old is None or (old.pool, old.tiers, old.unavailable) != (pool, tiers, unavailable):
+        if old is None or (old.pool, old.tiers, old.unavailable, old.audience) != (
+            pool,
+            tiers,
+            unavailable,
+            audience,
+        ):
             old = Route(
                 pool=pool,
                 tiers=tiers,
                 unavailable=unavailable,
                 single=usable[0] if len(usable) == 1 else None,
                 prefix=pool.model[:-1] if pool.model.endswith("*") else None,
+                audience=audience,
             )
         self.routes[pool.id] = old
         return old
+
+
+def _audience(members: Iterable[Entry | None]) -> frozenset[str] | None:
+    """Whom the members are declared to be for, whether or not they can be called now."""
+    names: set[str] = set()
+    for member in members:
+        if isinstance(member, Deployment):
+            if member.sharing.source == "All":
+                return None
+            if member.sharing.source == "Names":
+                names.update(member.sharing.names)
+    return frozenset(names)
 
 
 def _tiers(
