@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.source.lookout import Timing
-from watched_folder import Served, echo, replace
+from watched_folder import Served, api_key, echo, replace
 
 # --- changes --------------------------------------------------------------------------------------
 
@@ -235,6 +235,23 @@ async def test_bytes_that_are_no_manifest_keep_the_last_good_one(
     assert served.texts == {"a": "hello"}
     path.write_text(echo("a"))
     assert (await served.source.load()).ok
+
+
+@pytest.mark.parametrize("garbled", ["# départ\n".encode("latin-1"), b"---\n{[not: yaml\n"])
+async def test_a_revocation_is_not_held_up_by_what_else_is_wrong_with_the_file(
+    served: Served, garbled: bytes
+) -> None:
+    path = served.root / "a.yaml"
+    key = 'keyHash: "sha256:' + "0" * 64 + '"'
+    path.write_text(echo("a") + "---\n" + api_key("k", key))
+    await served.source.load()
+    assert [entry.revoked for entry in served.keys.values()] == [False]
+    revoked = echo("a") + "---\n" + api_key("k", f"{key}, revoked: true")
+    path.write_bytes(revoked.encode() + garbled)
+    status = await served.source.load()
+    assert not status.ok
+    assert not any(not entry.revoked for entry in served.keys.values())
+    assert served.texts == {"a": "hello"}
 
 
 async def test_an_object_that_does_not_compile_keeps_its_last_good_entry(served: Served) -> None:

@@ -221,7 +221,7 @@ def test_a_file_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"a: 1\nb: \xff\n")
     content = read(str(tmp_path / "a.yaml"), later())
     assert content is not None
-    assert content.text == Fault("line 2 is not UTF-8 text", gone=False)
+    assert content.text == Fault("line 2 is not UTF-8 text", gone=False, garbled=True)
     assert content.signature is not None
 
 

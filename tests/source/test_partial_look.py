@@ -17,7 +17,7 @@ NAMES = ("a.yaml", "b.yml", "c.txt", ".d.yaml", "team", "team/e.yaml", "team/f.y
 
 def write(path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
-    if path.is_fifo():  # to write into it would wait for a reader
+    if path.is_fifo() or path.is_symlink():  # a reader would be waited for; a link may loop
         path.unlink()
     if path.suffix:
         path.write_text(os.urandom(4).hex())

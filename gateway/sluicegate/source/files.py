@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sluicegate.resources import Inventory, LoadedFile, load_steps
+from sluicegate.resources import Inventory, LoadedFile, load_steps, unreadable_file
 from sluicegate.source.scan import Content, Fault, Scan, Signature
 
 
@@ -122,7 +122,13 @@ class FileSet:
     ) -> Generator[None, None, bool]:
         known = self._known.setdefault(path, _Known())
         changed = False
-        if isinstance(content.text, Fault):
+        if isinstance(content.text, Fault) and content.text.garbled:
+            # As with a document that is no YAML: what grants access fails closed.
+            known.loaded = unreadable_file(path, content.text.message, known.loaded)
+            known.fault = known.text = None
+            yield from self.inventory.replace_steps(path, known.loaded)
+            changed = True
+        elif isinstance(content.text, Fault):
             changed = content.text != known.fault
             known.fault, known.text = content.text, None
         elif known.text != (text := hash(content.text)):

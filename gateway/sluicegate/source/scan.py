@@ -41,12 +41,13 @@ class Signature(NamedTuple):
 class Fault(NamedTuple):
     """Why a file or folder can't be read.
 
-    `gone`: what it held is no more (as with a link to nothing). Else it is unknown, so what was
-    read last still holds.
+    `gone`: what it held is no more (as with a link to nothing). `garbled`: it was read, and is no
+    text. Else what it holds is unknown, so what was read last still holds.
     """
 
     message: str
     gone: bool
+    garbled: bool = False
 
 
 class Folder(NamedTuple):
@@ -303,12 +304,12 @@ def read(path: str, now_ns: int) -> Content | None:
 
 def _decode(data: bytes) -> str | Fault:
     if len(data) > MAX_FILE_BYTES:
-        return Fault(_TOO_LARGE, gone=False)
+        return Fault(_TOO_LARGE, gone=False, garbled=True)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return Fault(f"line {line} is not UTF-8 text", gone=False)
+        return Fault(f"line {line} is not UTF-8 text", gone=False, garbled=True)
 
 
 def _read_all(descriptor: int) -> bytes:
