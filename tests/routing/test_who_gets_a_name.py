@@ -103,7 +103,7 @@ def test_an_at_sign_that_no_namespace_follows_is_part_of_the_name() -> None:
 def test_what_is_not_for_a_namespace_is_not_there_for_it(
     sharing: Sharing, state: dict[str, bool]
 ) -> None:
-    made = snapshot(pool("acme", "secret-x", sharing, **state))  # pyright: ignore[reportArgumentType] - parametrised
+    made = snapshot(pool("acme", "secret-x", sharing, **state))  # pyright: ignore[reportArgumentType] - a parametrised keyword
     assert meant(made, "other", "secret-x") is None
     assert meant(made, "other", "secret-x@acme") is None
     assert listed(made, "other") == []
