@@ -20,7 +20,6 @@ from served_folder import (
     key_manifest,
     openai_manifest,
     served_folder,
-    start_command,
 )
 
 ECHO = b'{"model":"echo","input":"hi"}'
@@ -211,39 +210,3 @@ async def test_every_line_of_the_log_is_json_but_the_greeting(tmp_path: Path) ->
     for line in lines:
         assert {"time", "level", "message"} <= set(json.loads(line)), line
         assert "sk-" not in line
-
-
-REFUSED = {
-    "anonymous beyond loopback": (["--host", "0.0.0.0", "--allow-anonymous"], "any"),
-    "a certificate without its key": (["--tls-cert", __file__], "go together"),
-    "a certificate that is none": (["--tls-cert", __file__, "--tls-key", __file__], "Error"),
-    "a port that is none": (["--port", "70000"], "--port"),
-    "an address that is not ours": (["--host", "192.0.2.1"], "Error"),
-}
-
-
-@pytest.mark.parametrize(("options", "word"), REFUSED.values(), ids=REFUSED.keys())
-async def test_what_can_not_be_served_is_said_at_once(
-    tmp_path: Path, options: list[str], word: str
-) -> None:
-    process = await start_command(
-        *("serve", "--manifests", str(tmp_path), "--port", "0", "--admin-port", "0", *options),
-        environ={},
-    )
-    _, said = await asyncio.wait_for(process.communicate(), 10)
-    assert process.returncode in (1, 2), said
-    assert word in said.decode()
-    assert "Traceback" not in said.decode()
-
-
-async def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
-    async with served_folder(tmp_path, {"keys.yaml": key_manifest()}) as served:
-        process = await start_command(
-            *("serve", "--manifests", str(served.folder), "--admin-port", "0"),
-            *("--port", str(served.port)),
-            environ={},
-        )
-        _, said = await asyncio.wait_for(process.communicate(), 10)
-    assert process.returncode == 1
-    assert "Traceback" not in said.decode()
-    assert "in use" in said.decode()

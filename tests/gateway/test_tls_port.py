@@ -13,6 +13,7 @@ from gateway_rig import Rig
 from raw_client import RawClient
 from running_gateway import AUTHORIZED, RunningGateway, echo_entry, key_entry
 from sluicegate.server.process import ServerSettings
+from sluicegate.server.tls import PairRefused
 
 BODY = b'{"model":"echo","input":"hi"}'
 
@@ -173,7 +174,7 @@ async def test_a_pair_that_does_not_fit_is_an_error_at_start(
     rig: Rig, pair: Pair, authority: tuple[trustme.CA, Path]
 ) -> None:
     pair.replace_key(authority[0].issue_cert("localhost"))
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(PairRefused):
         await start(rig, pair)
 
 
@@ -188,5 +189,5 @@ async def test_an_encrypted_key_is_an_error_and_no_question_at_the_terminal(
             serialization.BestAvailableEncryption(b"secret"),
         )
     )
-    with pytest.raises(ssl.SSLError):
+    with pytest.raises(PairRefused):
         await asyncio.wait_for(start(rig, pair), 5)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
+import socket
+import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -13,7 +16,8 @@ import uvloop
 from sluicegate.compile import Settings
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.exchange import ExchangeLimits
-from sluicegate.server.process import ServerSettings, Source, run
+from sluicegate.server.process import CannotListen, ServerSettings, Source, run
+from sluicegate.server.tls import PairRefused
 from sluicegate.source.folder import FolderSource
 from sluicegate.source.keystore import default_state_dir
 from sluicegate.source.litellm import LiteLLMSource
@@ -21,9 +25,18 @@ from sluicegate.telemetry import logs
 from sluicegate.transport import TransportSettings, proxies_from_environment
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PORT = 4000
+
+
+class _Callers(click.Choice[str]):
+    """Whom to serve without a key; what variables of the environment say for "yes" is loopback."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        said_yes = isinstance(value, str) and value.lower() in {"1", "true", "yes", "on"}
+        return super().convert("loopback" if said_yes else value, param, ctx)
 
 
 def _port(value: str) -> int:
@@ -40,7 +53,7 @@ def _port(value: str) -> int:
 @click.command(context_settings={"auto_envvar_prefix": "SLUICEGATE", "show_default": True})
 @click.option(
     "--manifests",
-    type=click.Path(path_type=Path),
+    type=_FOLDER,
     show_envvar=True,
     help="Folder of manifests; it is watched, and every change is served without a restart.",
 )
@@ -58,7 +71,7 @@ def _port(value: str) -> int:
     "--allow-anonymous",
     is_flag=False,
     flag_value="loopback",
-    type=click.Choice(["loopback", "any"]),
+    type=_Callers(["loopback", "any"]),
     help="Serve callers without a known key as namespace `default`; off loopback only with `=any`.",
 )
 @click.option("--tls-cert", type=_FILE, help="Certificate chain (PEM); followed when it changes.")
@@ -184,14 +197,52 @@ def _run(
             err=True,
         )
 
+    if upstream_ca is not None:
+        _check_authorities(upstream_ca)
     try:
         transport = TransportSettings(
             ca_file=str(upstream_ca) if upstream_ca is not None else None,
             proxies=proxies_from_environment(environ),
         )
         uvloop.run(run(settings, transport, environ, source, started))
+    except CannotListen as error:
+        raise click.ClickException(_cannot_listen(error, settings)) from error
+    except PairRefused as error:
+        option = "--tls-key" if error.of_key else "--tls-cert"
+        raise click.ClickException(f"{option}: {error}.") from error
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check_authorities(path: Path) -> None:
+    """Raises click.ClickException for a file that holds no certificates."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise click.ClickException(
+            f"--upstream-ca: {path} holds no certificates in PEM form."
+        ) from error
+
+
+def _cannot_listen(error: CannotListen, settings: ServerSettings) -> str:
+    """Why a port can't be opened, and which option changes that."""
+    if error.public:
+        host, port, prefix = settings.host, settings.port, "--"
+    else:
+        host, port, prefix = settings.admin_host, settings.admin_port, "--admin-"
+    match error.cause:
+        case OSError(errno=errno.EADDRINUSE):
+            return f"Port {port} is in use; choose another with {prefix}port."
+        case OSError(errno=errno.EACCES):
+            return f"Port {port} may not be opened by this user; choose another with {prefix}port."
+        case OSError(errno=errno.EADDRNOTAVAIL):
+            return f"{prefix}host: {host} is not an address of this machine."
+        case OSError(errno=errno.EAFNOSUPPORT):
+            return f"{prefix}host: this machine has no addresses of the kind of {host}."
+        case socket.gaierror() | UnicodeError():
+            return f"{prefix}host: {host!r} is not an address, nor a name that resolves to one."
+        case _:
+            return f"{prefix}host {host}, {prefix}port {port}: {error}"
 
 
 def _is_loopback(host: str) -> bool:

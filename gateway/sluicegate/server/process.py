@@ -51,6 +51,15 @@ class ServerSettings:
     allow_anonymous: bool = False
 
 
+class CannotListen(Exception):
+    """A port that can't be opened. `public` is False for the admin port; `cause` is why."""
+
+    def __init__(self, cause: OSError | UnicodeError, *, public: bool) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.public = public
+
+
 class Source(Protocol):
     """Where configurations come from. It publishes to the LiveStore it was made with."""
 
@@ -92,7 +101,8 @@ async def run(
 ) -> None:
     """Serve until asked to stop, then drain: no new connections, what is under way may finish.
 
-    `started` is told the two ports once both listen. Without `stop`, SIGTERM and SIGINT ask.
+    `started` is told the two ports once both listen. Without `stop`, SIGTERM and SIGINT ask. Raises
+    CannotListen, PairRefused, or OSError for a file that can't be read.
     """
     stop = stop or _stop_on_signals()
     store = LiveStore(environ)
@@ -110,7 +120,7 @@ async def run(
         stack.push_async_callback(transport.close)
         # Probes are answered while the first load is still going on.
         admin_port = await stack.enter_async_context(
-            _listening(admin.handle, settings.admin_host, settings.admin_port, settings, None)
+            _listening(admin.handle, settings, None, public=False)
         )
         # What the first load makes lives as long as the process: looking for garbage among it would
         # only hold the event loop, and probes are answered meanwhile.
@@ -119,10 +129,9 @@ async def run(
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()
-        public_server = _listening(
-            public.handle, settings.host, settings.port, settings, certificate
+        port = await stack.enter_async_context(
+            _listening(public.handle, settings, certificate, public=True)
         )
-        port = await stack.enter_async_context(public_server)
         await _background(stack, source.run())
         if certificate is not None:
             await _background(stack, certificate.follow())
@@ -161,29 +170,28 @@ class _Port:
 
 @contextlib.asynccontextmanager
 async def _listening(
-    handler: Handler,
-    host: str,
-    port: int,
-    settings: ServerSettings,
-    certificate: Certificate | None,
+    handler: Handler, settings: ServerSettings, certificate: Certificate | None, *, public: bool
 ) -> AsyncGenerator[_Port]:
     server = HttpServer(
         handler,
         idle_seconds=settings.idle_seconds,
         stall_seconds=settings.limits.stall_seconds,
     )
-    listener = await asyncio.get_running_loop().create_server(
-        server,
-        host,
-        port,
-        ssl=certificate.context if certificate is not None else None,
-        ssl_handshake_timeout=(
-            min(_TLS_HANDSHAKE, settings.idle_seconds) if certificate is not None else None
-        ),
-        backlog=_BACKLOG,
-        reuse_address=True,
-        family=socket.AF_UNSPEC,
-    )
+    try:
+        listener = await asyncio.get_running_loop().create_server(
+            server,
+            settings.host if public else settings.admin_host,
+            settings.port if public else settings.admin_port,
+            ssl=certificate.context if certificate is not None else None,
+            ssl_handshake_timeout=(
+                min(_TLS_HANDSHAKE, settings.idle_seconds) if certificate is not None else None
+            ),
+            backlog=_BACKLOG,
+            reuse_address=True,
+            family=socket.AF_UNSPEC,
+        )
+    except (OSError, UnicodeError) as error:  # UnicodeError: of a name that no DNS can hold
+        raise CannotListen(error, public=public) from error
     try:
         yield _Port(listener.sockets[0].getsockname()[1], listener, server)
     finally:

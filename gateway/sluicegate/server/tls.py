@@ -11,8 +11,15 @@ from pathlib import Path
 from sluicegate.telemetry.logs import log
 
 _POLL_SECONDS = 1.0
-# Without one OpenSSL would ask at the terminal for an encrypted key's, and nothing else would run.
-_NO_PASSWORD = ""
+_WEAK = frozenset({"EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"})
+
+
+class PairRefused(Exception):
+    """A certificate and its key that can't serve. `of_key`: the fault is in the key's file."""
+
+    def __init__(self, message: str, *, of_key: bool) -> None:
+        super().__init__(message)
+        self.of_key = of_key
 
 
 def _signature(*paths: Path) -> tuple[tuple[int, int, int], ...]:
@@ -24,7 +31,7 @@ def _signature(*paths: Path) -> tuple[tuple[int, int, int], ...]:
 class Certificate:
     """A certificate chain and its key, both PEM.
 
-    Raises OSError or ssl.SSLError when it can't be loaded.
+    Raises PairRefused when it can't be loaded, OSError when a file can't be read.
     """
 
     cert: Path
@@ -38,7 +45,7 @@ class Certificate:
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(["http/1.1"])
         self._seen = _signature(self.cert, self.key)
-        self._load(self.context)
+        _load(self.context, self.cert, self.key)
 
     async def follow(self) -> None:
         """Take up new files as they come; runs until cancelled.
@@ -55,9 +62,9 @@ class Certificate:
                     continue
                 # Tried on a context of its own first: loading a pair that does not fit spoils the
                 # one that serves.
-                self._load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-                self._load(self.context)
-            except (OSError, ssl.SSLError) as error:
+                _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.cert, self.key)
+                _load(self.context, self.cert, self.key)
+            except (OSError, PairRefused) as error:
                 if complained != str(error):
                     complained = str(error)
                     log(
@@ -69,5 +76,31 @@ class Certificate:
                 self._seen, complained = signature, None
                 log(logging.INFO, "TLS certificate reloaded", {"cert": str(self.cert)})
 
-    def _load(self, context: ssl.SSLContext) -> None:
-        context.load_cert_chain(self.cert, self.key, _NO_PASSWORD)
+
+def _load(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    """Load the pair. Raises PairRefused, which says what is wrong with which file, or OSError."""
+    asked = False
+
+    def password() -> str:
+        # Without this OpenSSL would ask for it at the terminal, and nothing else would run.
+        nonlocal asked
+        asked = True
+        return ""
+
+    try:
+        # OpenSSL's own words don't tell which of the two files is at fault.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cert)
+    except ssl.SSLError as error:
+        raise PairRefused(f"{cert} holds no certificate in PEM form", of_key=False) from error
+    try:
+        context.load_cert_chain(cert, key, password)
+    except ssl.SSLError as error:
+        if asked:
+            reason = f"the key in {key} is encrypted; give it without a passphrase"
+        elif error.reason == "KEY_VALUES_MISMATCH":
+            reason = f"the key in {key} is not that of the certificate in {cert}"
+        elif error.reason in _WEAK:
+            raise PairRefused(f"the certificate in {cert} is too weak", of_key=False) from error
+        else:
+            reason = f"{key} holds no private key in PEM form that fits {cert}"
+        raise PairRefused(reason, of_key=True) from error
