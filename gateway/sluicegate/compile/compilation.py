@@ -74,10 +74,12 @@ class Compilation(Struct, frozen=True, eq=False, gc=False):
 
     def minting(self) -> Iterator[MintRequest]:
         """The keys to mint: `generate` without its Secret."""
-        for ref in sorted(self.findings):
-            outcome = self.state.outcomes.get(ref)
-            if outcome is not None and outcome.mint is not None:
-                yield MintRequest(ref.namespace, ref.name, outcome.mint)
+        wanting = [
+            MintRequest(ref.namespace, ref.name, outcome.mint)
+            for ref in self.findings
+            if (outcome := self.state.outcomes.get(ref)) is not None and outcome.mint is not None
+        ]
+        yield from sorted(wanting)
 
     def __repr__(self) -> str:
         return f"Compilation({self.config!r}, {len(self.changed)} changed)"

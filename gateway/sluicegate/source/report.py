@@ -8,23 +8,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sluicegate.compile import Compilation
+from sluicegate.compile.enforcement import NOT_ENFORCED
 from sluicegate.compile.findings import Finding, diagnostic
 from sluicegate.resources import Resource, ResourceRef
+from sluicegate.resources.diagnostics import field_name
 from sluicegate.source.files import FileSet
 from sluicegate.source.keystore import WantedKey
 
 _GENERATE = ("spec", "client", "generate")
+_STEP = 200  # objects that are looked at in one slice
 
 
 class Report(NamedTuple):
     """What is wrong, one text each.
 
     `failures`: what the folder says and is not served. `unresolved`: what is referred to and is not
-    there, so that the object is left out until it is.
+    there, so that the object is left out until it is. `idle`: what is served, with a field that
+    has no effect in this version; one text for each such field, about the first object that has it.
     """
 
     failures: tuple[str, ...]
     unresolved: tuple[str, ...]
+    idle: tuple[str, ...] = ()
 
 
 def defect(error: Exception) -> str:
@@ -40,6 +45,14 @@ class _Told(NamedTuple):
     report: Report
 
 
+class _Idle(NamedTuple):
+    """A field that has no effect: the first object with it, and whether there are others."""
+
+    ref: ResourceRef
+    finding: Finding
+    others: bool
+
+
 class Reporter:
     """Makes reports. Finding a line means parsing a document, so each object's words are kept."""
 
@@ -52,17 +65,24 @@ class Reporter:
         """The report on what is known now. Yields after each object."""
         failures = list(files.problems())
         unresolved: list[str] = []
+        idle_texts: list[str] = []
         told: dict[ResourceRef, _Told] = {}
         if compilation is not None:
             findings = _with_refusals(compilation, refused)
-            for ref in sorted(findings):
+            wrong, idle = yield from _sorted_out(findings)
+            for ref in wrong:
                 resource = compilation.inputs.resources.get(ref)
                 told[ref] = self._tell(ref, resource, findings[ref])
                 failures += told[ref].report.failures
                 unresolved += told[ref].report.unresolved
                 yield
+            for field in idle:
+                resource = compilation.inputs.resources.get(field.ref)
+                text = str(diagnostic(field.ref, resource, field.finding))
+                idle_texts.append(f"{text} (also in others)" if field.others else text)
+                yield
         self._told = told
-        return Report(tuple(failures), tuple(unresolved))
+        return Report(tuple(failures), tuple(unresolved), tuple(idle_texts))
 
     def _tell(
         self, ref: ResourceRef, resource: Resource | None, findings: tuple[Finding, ...]
@@ -78,6 +98,33 @@ class Reporter:
                 text = str(diagnostic(ref, resource, finding))
                 (unresolved if waits else failures).append(text)
         return _Told(findings, resource, Report(tuple(failures), tuple(unresolved)))
+
+
+def _sorted_out(
+    findings: Mapping[ResourceRef, tuple[Finding, ...]],
+) -> Generator[None, None, tuple[list[ResourceRef], list[_Idle]]]:
+    """The objects with an error, and the fields without an effect, in order.
+
+    Thousands of objects may have such a field, so these are not sorted, nor looked up one by one.
+    """
+    wrong: list[ResourceRef] = []
+    idle: dict[tuple[str, str], _Idle] = {}
+    for count, (ref, found) in enumerate(findings.items(), 1):
+        if any(finding.severity == "error" for finding in found):
+            wrong.append(ref)
+        for finding in found:
+            if finding.reason == NOT_ENFORCED:
+                key = (ref.kind, field_name(finding.path))
+                first = idle.get(key)
+                if first is None:
+                    idle[key] = _Idle(ref, finding, others=False)
+                elif ref < first.ref:
+                    idle[key] = _Idle(ref, finding, others=True)
+                elif not first.others:
+                    idle[key] = first._replace(others=True)
+        if count % _STEP == 0:
+            yield
+    return sorted(wrong), [idle[key] for key in sorted(idle)]
 
 
 def _with_refusals(

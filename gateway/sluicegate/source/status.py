@@ -18,8 +18,8 @@ class SourceStatus:
 
     `ok`: everything that the folder says is what serves. Where it is not, what was good before
     still does. `problems` are the first few, each with its file and line: first what makes it not
-    `ok`, then what is referred to and is not there (a Secret, an environment variable), which does
-    not.
+    `ok`, then what is referred to and is not there (a Secret, an environment variable), then the
+    fields that have no effect in this version; these two do not.
     """
 
     ok: bool = False
@@ -81,7 +81,7 @@ class StatusBoard:
     def judge(self, report: Report) -> None:
         """What is wrong now, if anything is."""
         ok = not report.failures
-        problems = report.failures + report.unresolved
+        problems = report.failures + report.unresolved + report.idle
         self.status = replace(
             self.status,
             ok=ok,
@@ -94,6 +94,8 @@ class StatusBoard:
             self._tell(logging.ERROR, report.failures, "what was good before still serves")
         if report.unresolved != before.unresolved:
             self._tell(logging.WARNING, report.unresolved, "left out until that is there")
+        if report.idle and report.idle != before.idle:
+            self._tell(logging.WARNING, report.idle, "served, but that is not enforced")
 
     def _tell(self, level: int, problems: tuple[str, ...], consequence: str) -> None:
         if not problems:
