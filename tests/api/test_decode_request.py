@@ -1,12 +1,14 @@
 """A request body is read strictly, and whatever is wrong with it is said in OpenAI's words."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sluicegate.api.parameters import decode_parameters
 from sluicegate.api.request import ResponsesRequest, decode_request
 from sluicegate.api.request import given as told
 from sluicegate.model import ApiError
@@ -176,6 +178,65 @@ def test_a_key_that_only_seems_repeated_is_not(body: bytes) -> None:
 def test_so_many_parameters_are_no_request() -> None:
     error = refusal(with_fields(**{f"key{number}": 1 for number in range(100_000)}))
     assert error.error.code == "object_above_max_properties"
+
+
+_LARGE = 20 * 1024 * 1024
+_PAIRS = b",".join(b'"%x":""' % number for number in range(1_500_000))
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        (b'"tools":[%b0]' % (b"0," * (_LARGE // 2)), None),
+        (b'"context_management":[%b0]' % (b"0," * (_LARGE // 2)), None),
+        (b'"input":[%b0]' % (b"0," * (_LARGE // 2)), None),
+        (b'"include":[%b""]' % (b'"",' * (_LARGE // 3)), "invalid_value"),
+        (b'"metadata":{%b}' % _PAIRS, "invalid_value"),
+        (b'"tool_choice":{%b}' % _PAIRS, "object_above_max_properties"),
+        (b'"text":{%b}' % _PAIRS, "object_above_max_properties"),
+        (b'"metadata":{%b},"metadata":{}' % _PAIRS, "duplicate_parameter"),
+        (_PAIRS, "object_above_max_properties"),
+        (b'"x":[%b0]' % (b"[],{}," * (_LARGE // 6)), None),
+    ],
+    ids=lambda value: value[:20].decode() if isinstance(value, bytes) else str(value),
+)
+def test_a_large_body_does_not_cost_many_times_its_size(fields: bytes, code: str | None) -> None:
+    body = b'{"model":"m",%b}' % fields
+    tracemalloc.start()
+    try:
+        found = outcome(body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (found.error.code if isinstance(found, ApiError) else None) == code
+    assert isinstance(found, ApiError) is (code is not None)
+    assert peak < 60_000_000
+
+
+@pytest.mark.parametrize("tool", [b"0", b"{}", b'{"type":"a"}'])
+def test_so_many_tools_are_no_list_that_is_translated(tool: bytes) -> None:
+    many = b",".join([tool] * 1_000_000)
+    request = decode_request(b'{"model":"m","input":"x","tools":[%b]}' % many)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ApiError) as caught:
+            decode_parameters(request)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.status == 400
+    assert peak < 60_000_000
+
+
+def test_the_limits_of_large_bodies_let_large_requests_pass() -> None:
+    metadata = {f"k{number:063}": "v" * 512 for number in range(16)}
+    schema = {f"p{number}": {"type": "string"} for number in range(10_000)}
+    text = {"format": {"type": "json_schema", "name": "n", "schema": {"properties": schema}}}
+    tools = [{"type": "function", "name": f"f{number}"} for number in range(4000)]
+    request = decode_request(
+        with_fields(input="x", metadata=metadata, text=text, tools=tools, pad="x" * 100_000)
+    )
+    assert told(request.fields.metadata) == metadata
 
 
 def test_an_error_repeats_little_of_the_request() -> None:

@@ -39,7 +39,7 @@ def chosen(
     longest: int = 64,
     hosted: frozenset[str] = frozenset(),
 ) -> Toolset:
-    decoded = decode_tools([msgspec.Raw(json.dumps(tool).encode()) for tool in tools])
+    decoded = decode_tools(msgspec.Raw(json.dumps(tools).encode()))
     if isinstance(choice, dict):
         members = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in choice.items()}
         decided = decode_tool_choice(members, decoded)

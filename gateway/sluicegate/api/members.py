@@ -22,19 +22,27 @@ _OPEN = re.compile(rb"[ \t\n\r]*\{")
 _PLAIN_MODEL = re.compile(rb'"model"[ \t\n\r]*:[ \t\n\r]*("[^"\\]*")')
 _MODEL = b'"model"'
 # From here on a search through the body costs more than a walk over its members.
-_LARGE = 64 * 1024
+LARGE = 64 * 1024
 _SEARCHED = 4096  # the same for one search per member
 
 _members = msgspec.json.Decoder(dict[str, Raw])
 _string = msgspec.json.Decoder(str)
 
 
-class DuplicateKey(ValueError):
+class DuplicateKey(Exception):
     """A top-level key stands twice; readers differ about which one counts."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
         self.key = key
+
+
+class TooManyMembers(Exception):
+    """An object has more members than anything needs; `most` is how many it may have."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
 
 
 class Member(NamedTuple):
@@ -55,6 +63,50 @@ def decode_members(body: bytes | Raw) -> dict[str, Raw]:
         return _members.decode(body)
     except RecursionError as error:
         raise invalid.too_deep() from error
+
+
+class _Key(str):
+    """A key that the decoder hands over as soon as it has read it."""
+
+    __slots__ = ()
+
+
+def decode_once(body: bytes, most: int) -> dict[str, Raw]:
+    """The members of a JSON object, or what is wrong with them as soon as that is known.
+
+    Raises DuplicateKey, and TooManyMembers where there are more than `most`, at the cost of as many
+    members as are allowed, however many there are. For large bodies: it asks Python about each key.
+    """
+    seen: set[str] = set()
+
+    def enter(_type: type, key: str) -> _Key:
+        if key in seen:
+            raise DuplicateKey(key)
+        if len(seen) == most:
+            raise TooManyMembers(most)
+        seen.add(key)
+        return _Key(key)
+
+    found = msgspec.json.decode(body, type=dict[_Key, Raw], dec_hook=enter)
+    return dict[str, Raw](found.items())
+
+
+def bound_members(value: Raw, most: int) -> None:
+    """Raise TooManyMembers where an object has more than `most`, without reading on.
+
+    What is not an object passes; a repeated key counts each time.
+    """
+    count = 0
+
+    def enter(_type: type, key: str) -> _Key:
+        nonlocal count
+        count += 1
+        if count > most:
+            raise TooManyMembers(most)
+        return _Key(key)
+
+    if bytes(memoryview(value)[:1]) == b"{":
+        msgspec.json.decode(value, type=dict[_Key, Raw], dec_hook=enter)
 
 
 def members(body: bytes) -> Iterator[Member]:
@@ -96,7 +148,7 @@ def _walk(body: bytes, values: dict[str, Raw]) -> Iterator[Member]:
 def refuse_duplicates(body: bytes, values: dict[str, Raw]) -> None:
     """Raise DuplicateKey where a top-level key of `body` stands twice; `values`: its members."""
     # Written once and without a blank they are as long as the body only if none is repeated.
-    if len(body) < _LARGE and len(msgspec.json.encode(values)) == len(body):
+    if len(msgspec.json.encode(values)) == len(body):
         return
     small = len(body) < _SEARCHED and b"\\u00" not in body
     if small and all(_stands_once(body, key) for key in values):
@@ -121,7 +173,7 @@ def replace_model(body: bytes, model: str) -> bytes:
 
 def _model_span(body: bytes) -> tuple[int, int]:
     # The key is there, so a single occurrence is the key, unless that is spelled with escapes.
-    if len(body) < _LARGE and (b"\\" not in body or b"\\u00" not in body):
+    if len(body) < LARGE and (b"\\" not in body or b"\\u00" not in body):
         at = body.find(_MODEL)
         if body.find(_MODEL, at + 1) < 0:
             match = _PLAIN_MODEL.match(body, at)

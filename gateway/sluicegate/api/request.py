@@ -7,6 +7,7 @@ where a provider translates. So the cost is small, and a field that OpenAI adds 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -14,8 +15,12 @@ from msgspec import UNSET, Raw, UnsetType
 
 from sluicegate.api import invalid
 from sluicegate.api.members import (
+    LARGE,
     DuplicateKey,
+    TooManyMembers,
+    bound_members,
     decode_members,
+    decode_once,
     merge_parameters,
     refuse_duplicates,
     replace_model,
@@ -38,7 +43,7 @@ _Flag: TypeAlias = bool | UnsetType | None
 _Integer: TypeAlias = int | UnsetType | None
 _Decimal: TypeAlias = float | UnsetType | None
 _Object: TypeAlias = dict[str, Raw] | UnsetType | None
-_List: TypeAlias = list[Raw] | UnsetType | None
+_List: TypeAlias = Raw | UnsetType  # an array or null; of any number of values, so not decoded
 
 
 class Fields(msgspec.Struct, frozen=True, gc=False):
@@ -113,11 +118,7 @@ def decode_request(body: bytes) -> ResponsesRequest:
     try:
         if not body.isascii():
             body.decode()  # values that are skipped are not decoded, so their UTF-8 is judged here
-        values = decode_members(body)
-        if len(values) > _MOST_MEMBERS:
-            raise _too_many(len(values))
-        fields = _fields.decode(body)
-        refuse_duplicates(body, values)
+        values, fields = _decode(body)
     except msgspec.ValidationError as error:
         raise _shape(error, body) from error
     except msgspec.DecodeError as error:
@@ -132,8 +133,11 @@ def decode_request(body: bytes) -> ResponsesRequest:
             "duplicate_parameter",
             error.key,
         ) from error
-    if "input" in values and memoryview(values["input"])[0] not in _INPUT_STARTS:
-        raise _input_type(values["input"])
+    except TooManyMembers as error:
+        raise _too_many(None, error.most) from error
+    for name, starts, decoder in _UNDECODED:
+        if name in values and memoryview(values[name])[0] not in starts:
+            raise _wrong_type(name, values[name], decoder)
     model = fields.model
     if not isinstance(model, str):
         raise invalid.missing("model")
@@ -141,9 +145,38 @@ def decode_request(body: bytes) -> ResponsesRequest:
 
 
 _MOST_MEMBERS = 256  # several times as many as there are parameters
-_INPUT_STARTS = frozenset(b'"[n')  # a string, an array, null
-_input = msgspec.json.Decoder(str | list[Raw] | None)
+# Fields that are not decoded here: how a value of their types begins, and what judges any other.
+_UNDECODED: tuple[tuple[str, frozenset[int], msgspec.json.Decoder[object]], ...] = (
+    ("input", frozenset(b'"[n'), msgspec.json.Decoder(str | list[Raw] | None)),
+    ("tools", frozenset(b"[n"), msgspec.json.Decoder(list[Raw] | None)),
+    ("context_management", frozenset(b"[n"), msgspec.json.Decoder(list[Raw] | None)),
+)
+_OBJECTS = (
+    "conversation",
+    "metadata",
+    "prompt",
+    "prompt_cache_options",
+    "reasoning",
+    "stream_options",
+    "text",
+    "tool_choice",
+)
+# Bytes. OpenAI takes 16 pairs of 64 and 512 characters, and fewer than ten names to include.
+_LARGEST = {"metadata": 256 * 1024, "include": 64 * 1024}
 _metadata = msgspec.json.Decoder(dict[str, object])
+
+
+def _decode(body: bytes) -> tuple[dict[str, Raw], Fields]:
+    if len(body) >= LARGE:
+        values = decode_once(body, _MOST_MEMBERS)
+        _refuse_large(values)
+        return values, _fields.decode(body)
+    values = decode_members(body)
+    if len(values) > _MOST_MEMBERS:
+        raise TooManyMembers(_MOST_MEMBERS)
+    fields = _fields.decode(body)
+    refuse_duplicates(body, values)
+    return values, fields
 
 
 def _shape(error: msgspec.ValidationError, body: bytes) -> ApiError:
@@ -155,17 +188,38 @@ def _shape(error: msgspec.ValidationError, body: bytes) -> ApiError:
     return invalid.finding(error)
 
 
-def _too_many(count: int) -> ApiError:
+def _refuse_large(values: Mapping[str, Raw]) -> None:
+    """What is decoded of a large body must not take many times its size. Raises ApiError."""
+    for name, most in _LARGEST.items():
+        if name in values and len(memoryview(values[name])) > most:
+            raise invalid.invalid(
+                f"Invalid '{name}': too large. Expected at most {most} bytes, "
+                f"but got {len(memoryview(values[name]))} instead.",
+                "invalid_value",
+                name,
+            )
+    for name in _OBJECTS:
+        if name in values:
+            try:
+                bound_members(values[name], _MOST_MEMBERS)
+            except TooManyMembers as error:
+                raise _too_many(name, error.most) from error
+
+
+def _too_many(param: str | None, most: int) -> ApiError:
+    where = (
+        "Too many parameters: expected"
+        if param is None
+        else (f"Invalid '{param}': too many properties. Expected an object with")
+    )
     return invalid.invalid(
-        f"Too many parameters: expected at most {_MOST_MEMBERS}, but got {count} instead.",
-        "object_above_max_properties",
-        None,
+        f"{where} at most {most}, but got more.", "object_above_max_properties", param
     )
 
 
-def _input_type(value: Raw) -> ApiError:
+def _wrong_type(name: str, value: Raw, decoder: msgspec.json.Decoder[object]) -> ApiError:
     try:
-        _input.decode(value)
+        decoder.decode(value)
     except msgspec.ValidationError as error:
-        return invalid.finding(error, "input")
-    return invalid.invalid("Invalid 'input'.", "invalid_value", "input")
+        return invalid.finding(error, name)
+    return invalid.invalid(f"Invalid '{name}'.", "invalid_value", name)

@@ -108,7 +108,15 @@ CONTENT = (
     "tool_choice.web_search",
 )
 # Members that the request's own fields don't hold.
-_OTHER = ("client_metadata", "moderation", "access_programs", "background_options", "image")
+# Not decoded, so looked up among the members.
+_OTHER = (
+    "context_management",
+    "client_metadata",
+    "moderation",
+    "access_programs",
+    "background_options",
+    "image",
+)
 _HINTS = frozenset({"client_metadata", "stream_options"})  # of no concern to any upstream
 _INCLUDED = frozenset({"message.output_text.logprobs", "reasoning.encrypted_content"})
 _FORMATS: Mapping[type, str] = {
@@ -132,7 +140,6 @@ _PLAIN = (
     "prompt_cache_retention",
     "prompt_cache_options",
     "stream_options",
-    "context_management",
 )
 _OFF = frozenset({"presence_penalty", "frequency_penalty", "top_logprobs"})  # 0 asks for nothing
 

@@ -121,6 +121,19 @@ def _decoder(kind: type[_T]) -> msgspec.json.Decoder[_T]:
     return msgspec.json.Decoder(kind)
 
 
+class _Kind(str):
+    """A tool's type, which the decoder hands over as soon as it has read it."""
+
+    __slots__ = ()
+
+
+class _Counted(Struct, frozen=True):
+    type: _Kind
+
+
+_LARGE = 64 * 1024  # bytes; fewer can't be so many tools that it matters
+_MOST_TOOLS = 4096
+_list = msgspec.json.Decoder(list[Raw] | None)
 _head = msgspec.json.Decoder(_Head)
 _TOOLS: Mapping[str, msgspec.json.Decoder[FunctionTool | CustomTool | NamespaceTool]] = (
     MappingProxyType(
@@ -157,11 +170,38 @@ _SUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
 _CHOICE_SUPPORTED: Mapping[str, tuple[str, ...]] = MappingProxyType({".mode": ("auto", "required")})
 
 
-def decode_tools(values: Sequence[Raw] | UnsetType | None) -> tuple[Tool, ...]:
+def decode_tools(value: Raw | UnsetType) -> tuple[Tool, ...]:
     """The tools of a request. Raises ApiError (400)."""
-    if values is None or isinstance(values, UnsetType):
+    if isinstance(value, UnsetType):
         return ()
-    return tuple([_tool(raw, index) for index, raw in enumerate(values)])
+    try:
+        if len(memoryview(value)) >= _LARGE:
+            _refuse_many(value)
+        values = _list.decode(value)
+    except msgspec.ValidationError as error:
+        invalid.refuse(error, "tools", _SUPPORTED)
+    except RecursionError as error:
+        raise invalid.too_deep() from error
+    return tuple([_tool(raw, index) for index, raw in enumerate(values or ())])
+
+
+def _refuse_many(value: Raw) -> None:
+    """Raise ApiError where there are too many tools, at the cost of as many as are allowed."""
+    count = 0
+
+    def enter(_type: type, name: str) -> _Kind:
+        nonlocal count
+        count += 1
+        if count > _MOST_TOOLS:
+            raise invalid.invalid(
+                f"Invalid 'tools': array too long. Expected an array with maximum length "
+                f"{_MOST_TOOLS}, but got a longer one instead.",
+                "array_above_max_length",
+                "tools",
+            )
+        return _Kind(name)
+
+    msgspec.json.decode(value, type=list[_Counted] | None, dec_hook=enter)
 
 
 def _tool(raw: Raw, index: int) -> Tool:
