@@ -8,6 +8,7 @@ take over.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from functools import lru_cache
 from time import monotonic
@@ -37,6 +38,7 @@ from sluicegate.routing.attempts import (
 )
 from sluicegate.routing.select import candidates, upstream_model
 from sluicegate.routing.snapshot import Route, Target
+from sluicegate.telemetry.logs import log
 from sluicegate.transport import (
     AnswerTooLarge,
     AttemptTimeouts,
@@ -53,6 +55,7 @@ _LONGEST_LOOK_UP = 3600.0  # seconds; the authorizer's own bound is far below
 _LONGEST_ERROR = 1024 * 1024  # bytes of an upstream error that are looked at
 
 
+_NO_FAULT = frozenset({Outcome.OK, Outcome.CANCELLED})
 _EARLY_FAILURES = frozenset({"response.failed", "error"})
 
 
@@ -78,6 +81,7 @@ class Plan(msgspec.Struct):
     name: str  # the public name without @namespace
     namespace: str  # the caller's
     deadline: float
+    request_id: str
     attempts: list[Attempt] = msgspec.field(default_factory=list[Attempt])
     target: Target[Connector] | None = None  # of the latest attempt
     dropped: tuple[str, ...] = ()  # by the latest attempt, of what the client asked for
@@ -156,6 +160,25 @@ def _record(
 ) -> None:
     plan.attempts.append(Attempt(target.label, outcome, status, monotonic() - began))
     plan.gateway.tally.attempted(target.label, outcome)
+    if outcome not in _NO_FAULT:
+        tell_failure(plan, target, outcome, status)
+
+
+def tell_failure(
+    plan: Plan, target: Target[Connector], outcome: Outcome, status: int | None
+) -> None:
+    """Log it, in our own words and names only: nothing that the client or the upstream said."""
+    log(
+        logging.WARNING,
+        "an attempt failed",
+        {
+            "request": plan.request_id,
+            "model": plan.route.pool.model,
+            "deployment": target.label,
+            "outcome": outcome,
+            "status": status,
+        },
+    )
 
 
 def _nothing_to_try(plan: Plan) -> ApiError:

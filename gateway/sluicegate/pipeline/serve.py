@@ -26,6 +26,7 @@ from sluicegate.pipeline.attempt import (
     broken,
     first_answer,
     next_events,
+    tell_failure,
 )
 from sluicegate.pipeline.exchange import ClientGone, Exchange, Header
 from sluicegate.pipeline.gateway import Gateway
@@ -59,8 +60,9 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     """
     began = monotonic()
     live = gateway.store.current  # read once: a swap in the meantime is for the next request
+    own_id = request_id()
     headers: list[Header] = [
-        (b"x-request-id", request_id().encode()),
+        (b"x-request-id", own_id.encode()),
         (b"x-sluicegate-config", live.snapshot.revision.encode()),
     ]
     plan: Plan | None = None
@@ -69,7 +71,7 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     try:
         caller = identify(gateway, live, exchange.headers)
         request = decode_request(await exchange.read_body())
-        plan = _plan(gateway, live, caller, request, _deadline(exchange.headers, began))
+        plan = _plan(gateway, live, caller, request, _deadline(exchange.headers, began), own_id)
         if request.stream:
             status, usage = await _stream(plan, exchange, headers)
         else:
@@ -120,10 +122,15 @@ def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector]
 
 
 def _plan(
-    gateway: Gateway, live: Live, caller: Caller, request: ResponsesRequest, deadline: float
+    gateway: Gateway,
+    live: Live,
+    caller: Caller,
+    request: ResponsesRequest,
+    deadline: float,
+    own_id: str,
 ) -> Plan:
     route, name = find_route(live, caller, request.model)
-    return Plan(gateway, request, route, name, caller.namespace, deadline)
+    return Plan(gateway, request, route, name, caller.namespace, deadline, own_id)
 
 
 def _deadline(headers: Mapping[str, str], began: float) -> float:
@@ -196,6 +203,7 @@ async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
     except AttemptFailed as failed:
         source.abort()
         plan.gateway.tally.attempted(opened.target.label, Outcome.BROKEN_STREAM)
+        tell_failure(plan, opened.target, Outcome.BROKEN_STREAM, failed.status)
         raise failed.error from failed
     except (ClientGone, asyncio.CancelledError):
         source.abort()
