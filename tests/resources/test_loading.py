@@ -222,21 +222,28 @@ def test_one_object_in_two_files_is_held_by_the_first_path(order: tuple[str, str
     assert "a.yaml:1" in found["b.yaml"].message
 
 
-def test_the_previous_holder_keeps_an_object_that_comes_up_in_another_file() -> None:
+def test_the_first_path_holds_an_object_whatever_was_there_before() -> None:
     inventory = Inventory()
     ref = ResourceRef("ModelDeployment", "default", "x")
+
+    def holder() -> str | None:
+        held = inventory.snapshot().resources.get(ref)
+        return held.origin.file if held is not None and held.origin is not None else None
+
     inventory.replace("b.yaml", load_text("b.yaml", md("x")))
-    inventory.snapshot()
+    assert holder() == "b.yaml"
+    inventory.replace("c.yaml", load_text("c.yaml", md("x")))
+    assert holder() == "b.yaml"
     inventory.replace("a.yaml", load_text("a.yaml", md("x") + "# other\n"))
-    held = inventory.snapshot()
-    assert held.resources[ref].origin == load_text("b.yaml", md("x")).resources[ref].origin
-    inventory.replace("b.yaml", None)
-    moved = inventory.snapshot().resources[ref].origin
-    assert moved is not None
-    assert moved.file == "a.yaml"
-    assert list(inventory.diagnostics()) == []
+    assert holder() == "a.yaml", "as after a restart"
+    assert len(list(inventory.diagnostics())) == 3
     inventory.replace("a.yaml", None)
-    assert not inventory.snapshot().resources
+    assert holder() == "b.yaml"
+    inventory.replace("b.yaml", None)
+    assert holder() == "c.yaml"
+    assert list(inventory.diagnostics()) == []
+    inventory.replace("c.yaml", None)
+    assert holder() is None
 
 
 def test_a_snapshot_knows_what_changed_since_the_one_before() -> None:

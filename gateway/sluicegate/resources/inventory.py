@@ -2,9 +2,9 @@
 
 Mutable; one per source.
 
-A frozen `Inputs` is cut off it for each compile. An object that is in two files is held by the file
-that held it in the Inputs before, else by the first path in byte order, so the order in which files
-are read never matters.
+A frozen `Inputs` is cut off it for each compile. An object that is in two files is held by the
+first path in byte order, so neither the order in which files are read nor what was served before
+matters.
 """
 
 from __future__ import annotations
@@ -102,23 +102,13 @@ class Inventory:
         if places is not None or _elsewhere(current, file):
             places = {_file(current), *(places or ())} if current is not None else set(places or ())
             (places.add if here is not None else places.discard)(file)
-            current_file = self._holder(ref, places)
+            current_file = min(places, key=_byte_order, default=None)
             here = self._in_file(ref, current_file) if current_file is not None else None
             if len(places) > 1:
                 self._contested[ref] = places
             else:
                 self._contested.pop(ref, None)
         self._put(ref, here)
-
-    def _holder(self, ref: ResourceRef | SecretRef, places: set[str]) -> str | None:
-        before = (
-            self._last.resources.get(ref)
-            if isinstance(ref, ResourceRef)
-            else self._last.secrets.get(ref)
-        )
-        if before is not None and _file(before) in places:
-            return _file(before)
-        return min(places, key=lambda place: place.encode(errors="surrogateescape"), default=None)
 
     def _in_file(self, ref: ResourceRef | SecretRef, file: str) -> _Thing | None:
         loaded = self._files.get(file)
@@ -196,6 +186,10 @@ class Inventory:
 
 def _file(thing: _Thing) -> str:
     return "" if thing.origin is None else thing.origin.file
+
+
+def _byte_order(path: str) -> bytes:
+    return path.encode(errors="surrogateescape")
 
 
 def _elsewhere(thing: _Thing | None, file: str) -> bool:
