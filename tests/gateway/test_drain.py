@@ -16,9 +16,9 @@ from responses_wire import (
     text_events,
     text_stream,
 )
-from running_gateway import AUTHORIZED, echo_entry, key_entry
+from running_gateway import AUTHORIZED, echo_entry, key_entry, openai_entry
 from scripted_upstream import Call, answers, hangs
-from sluicegate.config import EchoUpstream
+from sluicegate.config import EchoUpstream, Retry
 from sluicegate.server.process import ServerSettings
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
@@ -134,15 +134,53 @@ async def test_what_does_not_end_is_cut_off(rig: Rig, insist: bool) -> None:
         await asyncio.wait_for(call.gone.wait(), 1)
 
 
-async def test_a_deployment_that_answers_by_itself_is_cut_off_too(rig: Rig) -> None:
-    slow = echo_entry(EchoUpstream(delay=60))
-    gateway = await rig.gateway(key_entry(), slow, settings=HASTY)
-    async with await gateway.connect() as client:
-        client.post(b'{"model":"echo","input":"hi"}', AUTHORIZED)
-        await asyncio.sleep(0.05)
+@pytest.mark.parametrize("insist", [True, False], ids=["second signal", "drain timeout"])
+async def test_a_deployment_that_answers_by_itself_is_cut_off_too(rig: Rig, insist: bool) -> None:
+    slow = echo_entry(EchoUpstream(text="Hello there", chunk_delay=60), name="slow", model="slow")
+    begun = echo_entry(EchoUpstream(text="one two " * 40, chunk_delay=0.05))
+    settings = PATIENT if insist else HASTY
+    gateway = await rig.gateway(key_entry(), slow, begun, settings=settings)
+    streaming, waiting = await rig.client(gateway), await rig.client(gateway)
+    waiting.post(b'{"model":"slow","input":"hi"}', AUTHORIZED)
+    streaming.post(b'{"model":"echo","input":"hi","stream":true}', AUTHORIZED)
+    await streaming.head()
+    received = await streaming.chunk()
+    gateway.stop.ask()
+    if insist:
         gateway.stop.ask()
-        await asyncio.wait_for(gateway.ended, 3)
-        assert await client.closed() == b""
+    await asyncio.wait_for(gateway.ended, 3)
+    while chunk := await streaming.chunk():
+        received += chunk
+    assert received.endswith(b"data: [DONE]\n\n")
+    events = sent_events(received)
+    failed = check_whole(events)
+    assert (failed["type"], events[-2]["type"]) == ("response.failed", "error")
+    assert failed["response"]["output"][0]["content"][0]["text"].startswith("one")
+    assert "shutting down" in events[-2]["message"]
+    told = await waiting.answer()
+    assert told.status == 502
+    assert "shutting down" in told.error["message"]
+
+
+async def test_the_end_waits_for_no_further_attempt(rig: Rig) -> None:
+    """Neither for the pause before one, nor for one that the end itself has made necessary."""
+    hanging = await rig.upstream(hangs())
+    busy = await rig.upstream(answers(b"{}", 500))
+    patient = Retry(attempts=2, backoff=20)
+    gateway = await rig.gateway(
+        key_entry(),
+        openai_entry(hanging.base_url, model="hanging", name="hanging", retry=patient),
+        openai_entry(busy.base_url, model="busy", name="busy", retry=patient),
+        settings=HASTY,
+    )
+    clients = [await rig.client(gateway) for _ in range(2)]
+    for client, model in zip(clients, ("hanging", "busy"), strict=True):
+        client.post(b'{"model":"%b","input":"hi"}' % model.encode(), AUTHORIZED)
+    await hanging.called()
+    await busy.called()
+    gateway.stop.ask()
+    await asyncio.wait_for(gateway.ended, 3)
+    assert [(await client.answer()).status for client in clients] == [502, 500]
 
 
 async def test_a_client_that_does_not_read_does_not_hold_the_end(rig: Rig) -> None:

@@ -129,7 +129,8 @@ async def first_answer(plan: Plan, relay: Relay | None) -> WholeAnswer | OpenStr
                 _record(plan, target, Outcome.OK, 200, began)
                 return answer
             _record(plan, target, failure.outcome, failure.status, began)
-            if not failure.outcome.fails_over or (relay is not None and relay.begun):
+            begun = relay is not None and relay.begun
+            if not failure.outcome.fails_over or begun or plan.gateway.closing.begun:
                 raise failure.error from failure
             pause = pause_before_repeat(
                 target.deployment.retry,
@@ -142,7 +143,9 @@ async def first_answer(plan: Plan, relay: Relay | None) -> WholeAnswer | OpenStr
             )
             if pause is None:
                 break
-            await asyncio.sleep(pause)
+            await plan.gateway.closing.pause(pause)
+            if plan.gateway.closing.begun:
+                raise failure.error from failure
         if following is None or plan.deadline <= monotonic():
             raise failure.error from failure
         target = following
@@ -211,7 +214,7 @@ async def _attempt(
         source: EventSource = UpstreamEvents(answer, translator)
     else:
         own = monotonic() + target.deployment.timeouts.total
-        source = LocalEvents(call.steps, min(plan.deadline, own))
+        source = LocalEvents(call.steps, min(plan.deadline, own), plan.gateway.closing)
         if relay is None:
             return await _fold(target, source)
     relay.attach(translator)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sluicegate.auth.upstream import Authorizer
+from sluicegate.pipeline.closing import Closing
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.telemetry.metrics import Tally
 from sluicegate.transport import Transport
@@ -27,3 +28,4 @@ class Gateway:
     die: Callable[[], float]
     max_answer_bytes: int = 64 * 1024 * 1024
     authorizer: Authorizer = field(default_factory=Authorizer)
+    closing: Closing = field(default_factory=Closing)

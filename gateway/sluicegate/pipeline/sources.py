@@ -5,14 +5,14 @@ An upstream's bytes through a translator, or the deployment itself.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from time import monotonic
 from typing import Protocol
 
 from sluicegate.model import Event
+from sluicegate.pipeline.closing import Closing
 from sluicegate.providers.contract import Translator
-from sluicegate.transport import TimedOut, UpstreamAnswer
+from sluicegate.transport import TimedOut, UpstreamAnswer, UpstreamError
 
 
 class EventSource(Protocol):
@@ -63,14 +63,20 @@ class UpstreamEvents:
 
 
 class LocalEvents:
-    """Events that a deployment makes up, at its own pace, until `deadline` (monotonic seconds)."""
+    """Events that a deployment makes up, at its own pace.
 
-    __slots__ = ("_deadline", "_late", "_later", "_steps")
+    Until `deadline` (monotonic seconds), or until the gateway closes.
+    """
 
-    def __init__(self, steps: Iterator[tuple[float, list[Event]]], deadline: float) -> None:
+    __slots__ = ("_closing", "_cut", "_deadline", "_later", "_steps")
+
+    def __init__(
+        self, steps: Iterator[tuple[float, list[Event]]], deadline: float, closing: Closing
+    ) -> None:
         self._steps = steps
         self._deadline = deadline
-        self._late = False
+        self._closing = closing
+        self._cut: UpstreamError | None = None  # why the rest is not told
         self._later: tuple[float, list[Event]] | None = None  # read already, but not due yet
 
     async def next(self) -> list[Event] | None:
@@ -78,37 +84,37 @@ class LocalEvents:
 
         What is due at the same time is returned together, to go out in one write.
         """
-        if self._late:
-            raise _too_late()
+        if self._cut is not None:
+            raise self._cut
         due: list[Event] = []
         if self._later is not None:
             pause, due = self._later
             self._later = None
-            await self._pause(pause)
-            if self._late:  # these are numbered already, so they go out before the end is told
-                return due
+            if await self._pause(pause) is not None:
+                return due  # these are numbered already, so they go out before the end is told
         for pause, events in self._steps:
             if pause > 0 and due:
                 self._later = (pause, events)
                 return due
             if pause > 0:
-                await self._pause(pause)
-                if self._late:
-                    raise _too_late()
+                cut = await self._pause(pause)
+                if cut is not None:
+                    raise cut
             due = due + events if due else events
         return due or None
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float) -> UpstreamError | None:
+        """Wait. Answers what has cut the pause short."""
         left = max(self._deadline - monotonic(), 0.0)
-        self._late = seconds > left
-        await asyncio.sleep(min(seconds, left))
+        await self._closing.pause(min(seconds, left))
+        if self._closing.begun:
+            self._cut = UpstreamError("body", "the gateway is shutting down", sent=False)
+        elif seconds > left:
+            self._cut = TimedOut("total", "the attempt took too long", sent=False)
+        return self._cut
 
     def finish(self) -> None:
         """Nothing is held."""
 
     def abort(self) -> None:
         """Nothing is held."""
-
-
-def _too_late() -> TimedOut:
-    return TimedOut("total", "the attempt took too long", sent=False)

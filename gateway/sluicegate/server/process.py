@@ -144,6 +144,7 @@ async def run(
         await _drained(public, settings.drain_seconds, stop.insisted)
         cut_off = public.active
         # Answers that are still being read fail now, which their clients are told.
+        gateway.closing.begin()
         await transport.close()
     log(logging.INFO, "stopped", {"requests_cut_off": cut_off})
 
