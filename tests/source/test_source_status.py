@@ -49,7 +49,7 @@ def test_a_problem_is_logged_once_until_it_changes(caplog: pytest.LogCaptureFixt
         )
     ((level, line),) = lines(caplog)
     assert level == logging.ERROR
-    assert line == "manifests: a.yaml:3: wrong (and 1 more); what was good before still serves"
+    assert line.startswith("manifests: a.yaml:3: wrong (and 1 more); nothing is served until")
     clock.now = 300.0
     board.judge(Report(("b.yaml:1: wrong too",), ()))
     assert len(lines(caplog)) == 1
@@ -137,3 +137,40 @@ async def test_of_a_field_without_effect_the_first_object_is_named(
     warned = [line for level, line in lines(caplog) if level == logging.WARNING]
     assert len(warned) == 1
     assert "(and 1 more); served, but that is not enforced" in warned[0]
+
+
+BROKEN_ECHO = echo("a").replace("spec: {", "spec: {weight: -1, ")
+BROKEN_KEY = api_key("k", "keyHash: no")
+
+
+async def test_what_becomes_of_a_broken_object_is_said(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = served.root / "a.yaml"
+    path.write_text(BROKEN_ECHO)
+    status = await served.source.load()
+    assert status.problems[0].endswith("(not served until this is right)")
+    path.write_text(echo("a"))
+    assert (await served.source.load()).ok
+    path.write_text(BROKEN_ECHO)
+    status = await served.source.load()
+    assert status.problems[0].endswith("(its last good version is served)")
+    lines(caplog)
+    path.write_text(api_key("k", f"keyHash: 'sha256:{1:064x}'"))
+    assert (await served.source.load()).ok
+    path.write_text(BROKEN_KEY)
+    status = await served.source.load()
+    assert served.keys == {}
+    assert status.problems[0].endswith("(the key is out until this is right)")
+    assert lines(caplog)[-1][1].endswith(
+        "(the key is out until this is right); all else still serves"
+    )
+
+
+async def test_of_a_folder_that_never_was_nothing_is_served(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.root.rmdir()
+    status = await served.source.load()
+    assert (status.ok, status.loaded) == (False, False)
+    assert lines(caplog)[-1][1].endswith("; nothing is served until there is something to load")

@@ -20,6 +20,11 @@ from sluicegate.resources.objects import ResourceRef
 _KEPT = "The last good version is still served."
 
 
+def entry_id(ref: ResourceRef) -> str:
+    """The id of an object's entry in the configuration."""
+    return f"{'ak' if ref.kind == 'ApiKey' else 'md'}/{ref.namespace}/{ref.name}"
+
+
 class MintRequest(NamedTuple):
     """An ApiKey with `generate` whose Secret is not there."""
 

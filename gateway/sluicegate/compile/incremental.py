@@ -17,7 +17,7 @@ from collections.abc import Generator, Iterable
 
 from msgspec.structs import replace
 
-from sluicegate.compile.compilation import Compilation, State
+from sluicegate.compile.compilation import Compilation, State, entry_id
 from sluicegate.compile.deployments import judge_deployment
 from sluicegate.compile.edits import Edit, IndexEdit, ShelfEdit, Shelves
 from sluicegate.compile.findings import Finding
@@ -172,7 +172,7 @@ class _Work:
             self._reclaim(ref, old, new)
             entry = new.entry if new else None
             if not isinstance(entry, ClientKey):  # a client key waits for its digests
-                self._put(_id(ref), entry)
+                self._put(entry_id(ref), entry)
                 self._extra.drop(ref)
             if _offer(old) != _offer(new):
                 for user in self._users.members(ref):
@@ -183,7 +183,7 @@ class _Work:
         resource = self._inputs.resources.get(ref)
         if resource is None:
             return None
-        previous = self._before.entries.get(_id(ref))
+        previous = self._before.entries.get(entry_id(ref))
         known = previous if isinstance(previous, (ClientKey, CredentialEntry)) else None
         return judge_key(resource, self._view, known)
 
@@ -193,13 +193,13 @@ class _Work:
             resource = self._inputs.resources.get(ref)
             new: Outcome | None = None
             if resource is not None:
-                previous = self._before.entries.get(_id(ref))
+                previous = self._before.entries.get(entry_id(ref))
                 known = previous if isinstance(previous, Deployment) else None
                 new = judge_deployment(resource, self._view, known)
             old = self._outcomes.get(ref)
             self._note(ref, old, new)
             was, entry = _deployment(old), _deployment(new)
-            self._put(_id(ref), entry)
+            self._put(entry_id(ref), entry)
             self._pools.move(ref.name, was, entry)
             if entry is None or (was is not None and _pool(was) != _pool(entry)):
                 self._extra.drop(ref)
@@ -294,7 +294,7 @@ class _Work:
     def _digest_holder(self, digest: str) -> ResourceRef:
         claimants = sorted(self._claims.members(digest))
         for ref in claimants:
-            before = self._before.entries.get(_id(ref))
+            before = self._before.entries.get(entry_id(ref))
             if isinstance(before, ClientKey) and any(
                 held.digest == digest for held in before.digests
             ):
@@ -360,10 +360,6 @@ class _Work:
         if self._known is None or before in self._dues:
             return min((min(part.values()) for part in due.parts if part), default=None)
         return min((time for time in {before, *self._dues} if time is not None), default=None)
-
-
-def _id(ref: ResourceRef) -> str:
-    return f"{'ak' if ref.kind == 'ApiKey' else 'md'}/{ref.namespace}/{ref.name}"
 
 
 def _pool(entry: Deployment) -> PoolKey:

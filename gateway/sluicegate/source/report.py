@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sluicegate.compile import Compilation
+from sluicegate.compile.compilation import entry_id
 from sluicegate.compile.enforcement import NOT_ENFORCED
 from sluicegate.compile.findings import Finding, diagnostic
+from sluicegate.config import ClientKey
 from sluicegate.resources import Resource, ResourceRef
 from sluicegate.resources.diagnostics import field_name
 from sluicegate.source.files import FileSet
@@ -39,9 +41,23 @@ def defect(error: Exception) -> str:
     return f"internal error, loading was not finished: {type(error).__name__} at {place}"
 
 
+def consequence(compilation: Compilation, ref: ResourceRef) -> str:
+    """What becomes of an object that has an error."""
+    outcome = compilation.state.outcomes.get(ref)
+    served = compilation.config.entries.get(entry_id(ref))
+    if outcome is not None and outcome.kept and not isinstance(served, ClientKey):
+        return "its last good version is served"
+    if served is not None and not (outcome is not None and outcome.kept):
+        return "the rest of it is served"
+    if ref.kind == "ApiKey":
+        return "the key is out until this is right"
+    return "not served until this is right"
+
+
 class _Told(NamedTuple):
     findings: tuple[Finding, ...]
     resource: Resource | None
+    consequence: str
     report: Report
 
 
@@ -72,7 +88,8 @@ class Reporter:
             wrong, idle = yield from _sorted_out(findings)
             for ref in wrong:
                 resource = compilation.inputs.resources.get(ref)
-                told[ref] = self._tell(ref, resource, findings[ref])
+                then = consequence(compilation, ref)
+                told[ref] = self._tell(ref, resource, findings[ref], then)
                 failures += told[ref].report.failures
                 unresolved += told[ref].report.unresolved
                 yield
@@ -85,10 +102,18 @@ class Reporter:
         return Report(tuple(failures), tuple(unresolved), tuple(idle_texts))
 
     def _tell(
-        self, ref: ResourceRef, resource: Resource | None, findings: tuple[Finding, ...]
+        self,
+        ref: ResourceRef,
+        resource: Resource | None,
+        findings: tuple[Finding, ...],
+        then: str,
     ) -> _Told:
         before = self._told.get(ref)
-        if before is not None and before.resource is resource and before.findings == findings:
+        if (
+            before is not None
+            and before.resource is resource
+            and (before.findings, before.consequence) == (findings, then)
+        ):
             return before
         failures: list[str] = []
         unresolved: list[str] = []
@@ -96,8 +121,11 @@ class Reporter:
             if finding.severity == "error":
                 waits = finding.condition == "ResolvedRefs"
                 text = str(diagnostic(ref, resource, finding))
-                (unresolved if waits else failures).append(text)
-        return _Told(findings, resource, Report(tuple(failures), tuple(unresolved)))
+                if waits:
+                    unresolved.append(text)
+                else:
+                    failures.append(f"{text} ({then})")
+        return _Told(findings, resource, then, Report(tuple(failures), tuple(unresolved)))
 
 
 def _sorted_out(

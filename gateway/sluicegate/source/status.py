@@ -16,10 +16,10 @@ _SHOWN = 20  # problems that a status spells out
 class SourceStatus:
     """One moment of a source. Times are Unix seconds.
 
-    `ok`: everything that the folder says is what serves. Where it is not, what was good before
-    still does. `problems` are the first few, each with its file and line: first what makes it not
-    `ok`, then what is referred to and is not there (a Secret, an environment variable), then the
-    fields that have no effect in this version; these two do not.
+    `ok`: everything that the folder says is what serves. Where it is not, each problem says what
+    becomes of its object; the rest is served. `problems` are the first few, each with its file
+    and line: first what makes it not `ok`, then what is referred to and is not there (a Secret, an
+    environment variable), then the fields that have no effect in this version; these two do not.
     """
 
     ok: bool = False
@@ -91,11 +91,16 @@ class StatusBoard:
         )
         before, self._told = self._told, report
         if report.failures != before.failures:
-            self._tell(logging.ERROR, report.failures, "what was good before still serves")
+            self._tell(logging.ERROR, report.failures, self._consequence())
         if report.unresolved != before.unresolved:
             self._tell(logging.WARNING, report.unresolved, "left out until that is there")
         if report.idle and report.idle != before.idle:
             self._tell(logging.WARNING, report.idle, "served, but that is not enforced")
+
+    def _consequence(self) -> str:
+        if not self.status.loaded:
+            return "nothing is served until there is something to load"
+        return "all else still serves"
 
     def _tell(self, level: int, problems: tuple[str, ...], consequence: str) -> None:
         if not problems:
