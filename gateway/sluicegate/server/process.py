@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import random
@@ -126,9 +127,11 @@ async def run(
         # only hold the event loop, and probes are answered meanwhile.
         gc.disable()
         await source.load()
+        gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()
+        _trim_heap()
         port = await stack.enter_async_context(
             _listening(public.handle, settings, certificate, public=True)
         )
@@ -147,6 +150,15 @@ async def run(
         gateway.closing.begin()
         await transport.close()
     log(logging.INFO, "stopped", {"requests_cut_off": cut_off})
+
+
+def _trim_heap() -> None:
+    """Give back to the system what the first load has freed, where the C library can (glibc)."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return
+    trim(0)
 
 
 def _stop_on_signals() -> Stop:
