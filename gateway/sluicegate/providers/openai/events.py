@@ -6,20 +6,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from sluicegate.api.partial import failed_events
+from sluicegate.api.partial import failed_events, stream_error
 from sluicegate.framing import sse
 from sluicegate.model import TERMINAL_EVENTS, ApiError, Event
 from sluicegate.providers.contract import UpstreamCall, UpstreamStreamError
 from sluicegate.providers.openai.errors import upstream_error
+from sluicegate.providers.openai.redaction import redacted
 
 # Frames are kept so that an answer that breaks off can be closed with what had come. Past this many
 # bytes the partial output is given up rather than the memory.
 _KEPT_BYTES = 4 * 1024 * 1024
 _EVENT_FIELD = b"event: "
 _DONE = b"[DONE]"
+_FAILED = b'"failed"'
 _FAILURES = frozenset({"response.failed", "error"})
 _ENDS = TERMINAL_EVENTS | _FAILURES
-_REDACTED = b"[redacted]"
 
 
 class _NotAnEvent(Exception):
@@ -33,6 +34,8 @@ class _Typed(msgspec.Struct):
 class _Whole(msgspec.Struct):
     object: str = ""
     id: str = ""
+    status: msgspec.Raw = msgspec.Raw(b"null")
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _typed = msgspec.json.Decoder(_Typed)
@@ -68,7 +71,7 @@ class PassthroughTranslator:
             for frame in self._splitter.feed(chunk):
                 type_ = _type_of(frame)
                 if type_ in _FAILURES:
-                    events.append(Event(type_, self._without_secrets(frame)))
+                    events.append(Event(type_, redacted(frame, self._secrets())))
                 elif type_ is not None:
                     events.append(Event(type_, frame))
                 if type_ in TERMINAL_EVENTS:
@@ -90,14 +93,33 @@ class PassthroughTranslator:
         return []
 
     def answer(self, body: bytes) -> bytes:
-        """The upstream's body, unchanged, when it is a JSON object."""
+        """The upstream's body, unchanged, when it is a JSON object that tells of no failure.
+
+        Raises ApiError where the answer failed, as it is raised of a stream that did.
+        """
         try:
-            _whole.decode(body)
+            whole = _whole.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamStreamError(
                 f"deployment {self._label} answered with something that is not a Responses object"
             ) from error
+        if bytes(whole.status) == _FAILED:
+            raise self._failed(whole.error)
+        if whole.object == "error" or (whole.object != "response" and _says(whole.error)):
+            raise UpstreamStreamError(
+                f"deployment {self._label} answered with an error under a status of success"
+            )
         return body
+
+    def _failed(self, said: msgspec.Raw) -> ApiError:
+        error = b" ".join(redacted(bytes(said), self._secrets()).splitlines())
+        frame = sse.encode("response.failed", b'{"response":{"error":%b}}' % error)
+        return stream_error(Event("response.failed", frame)) or ApiError(
+            500,
+            f"Deployment {self._label} failed to answer.",
+            type="server_error",
+            code="server_error",
+        )
 
     def fail(self, error: ApiError) -> list[Event]:
         """`error` (unless the upstream sent one) and `response.failed` with what had come."""
@@ -106,22 +128,15 @@ class PassthroughTranslator:
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         """The client's error; see errors.py."""
-        for secret in self._secrets():
-            body = body.replace(secret, _REDACTED)
-        return upstream_error(self._label, status, headers, body)
+        return upstream_error(self._label, status, headers, redacted(body, self._secrets()))
 
     def _secrets(self) -> list[bytes]:
         """What an upstream might repeat of the request and nobody else may see."""
         return [
             value.removeprefix(b"Bearer ")
             for name, value in self._call.headers
-            if name in (b"authorization", b"api-key")
+            if name in (b"authorization", b"api-key") and value not in (b"", b"Bearer ")
         ]
-
-    def _without_secrets(self, frame: bytes) -> bytes:
-        for secret in self._secrets():
-            frame = frame.replace(secret, _REDACTED)
-        return frame
 
     def _keep(self, events: list[Event]) -> None:
         for type_, frame in events:
@@ -136,6 +151,10 @@ class PassthroughTranslator:
                 self._kept_bytes += len(frame)
             else:  # the first frames hold the response's own fields, the last its sequence number
                 self._kept[-1] = frame
+
+
+def _says(error: msgspec.Raw) -> bool:
+    return bytes(memoryview(error)[:4]) != b"null"
 
 
 def _type_of(frame: bytes) -> str | None:
