@@ -6,28 +6,27 @@ Code, param, type and retry-after survive.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple, cast
 
 import msgspec
 
 from sluicegate.model import ApiError
 
 _MAX_MESSAGE = 2000
+_MAX_NAME = 200
+_MOST_FINDINGS = 16
+_LONGEST_WAIT = 24 * 3600.0  # seconds; whoever says more can't mean it
 _BAD_GATEWAY = 502
 
 
-class _Error(msgspec.Struct):
+class _Said(NamedTuple):
+    """The fields that are what they should be; the others as if they had not been said."""
+
     message: str = ""
     type: str | None = None
     param: str | None = None
-    code: str | int | None = None
+    code: str | None = None
 
-
-class _Envelope(msgspec.Struct):
-    error: _Error | str | None = None
-    detail: msgspec.Raw = msgspec.Raw()
-
-
-_decoder = msgspec.json.Decoder(_Envelope)
 
 # The upstream's own status where it tells the client something true about the client's request or
 # about waiting; 401/403 speak of the deployment's credential, and 3xx of its address: both are the
@@ -49,31 +48,72 @@ def upstream_error(label: str, status: int, headers: Mapping[str, str], body: by
             code="upstream_credential",
             should_retry=False,
         )
-    error = _decode(body)
-    message = error.message[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}."
+    said = _decode(body)
+    message = said.message[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}."
     client_status = _STATUS.get(status, status if status >= 400 else _BAD_GATEWAY)
     return ApiError(
         client_status,
         message,
-        type=error.type or ("invalid_request_error" if client_status < 500 else "server_error"),
-        param=error.param,
-        code=str(error.code) if error.code is not None else None,
+        type=said.type or ("invalid_request_error" if client_status < 500 else "server_error"),
+        param=said.param,
+        code=said.code,
         retry_after=retry_after,
     )
 
 
-def _decode(body: bytes) -> _Error:
+def _decode(body: bytes) -> _Said:
+    """What is said in OpenAI's envelope, flat (vLLM), as `detail` (FastAPI), or as bare words."""
     try:
-        envelope = _decoder.decode(body)
+        value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _Error()
-    if isinstance(envelope.error, str):
-        return _Error(message=envelope.error)
-    return envelope.error or _Error()
+        return _Said()
+    if not isinstance(value, dict):
+        return _Said()
+    envelope = cast("dict[str, object]", value)
+    for said in (envelope.get("error"), envelope, envelope.get("detail")):
+        if isinstance(said, dict):
+            found = _fields(cast("dict[str, object]", said))
+        elif isinstance(said, list):
+            found = _Said(_findings(cast("list[object]", said)))
+        else:
+            found = _Said(_text(said) or "")
+        if any(found):
+            return found
+    return _Said()
+
+
+def _fields(said: dict[str, object]) -> _Said:
+    code = said.get("code")
+    if isinstance(code, int) and not isinstance(code, bool):
+        code = str(code)
+    return _Said(
+        _text(said.get("message")) or "",
+        _name(said.get("type")),
+        _name(said.get("param")),
+        _name(code),
+    )
+
+
+def _findings(said: list[object]) -> str:
+    """FastAPI's list of what is wrong with a request, each with its `msg`."""
+    objects = [cast("dict[str, object]", one) for one in said[:_MOST_FINDINGS] if _is_object(one)]
+    return "; ".join(filter(None, (_text(one.get("msg")) for one in objects)))
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _name(value: object) -> str | None:
+    return value[:_MAX_NAME] if isinstance(value, str) else None
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, else `retry-after` in seconds.
+    """`retry-after-ms`, else `retry-after` in seconds; a day at most.
 
     An HTTP date is left to the client's own back-off.
     """
@@ -83,5 +123,5 @@ def _seconds(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             continue
         if 0 <= value < float("inf"):
-            return value
+            return min(value, _LONGEST_WAIT)
     return None
