@@ -401,7 +401,7 @@ async def test_no_identity_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 async def test_google_auth_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "google.auth.transport.requests", None)
+    monkeypatch.setitem(sys.modules, "google.auth.exceptions", None)
     said = await failure(GoogleCredential("{}"))
     assert said == "google-auth is not installed: pip install 'sluicegate[google]'"
 

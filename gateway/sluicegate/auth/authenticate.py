@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from sluicegate.auth.keys import MAX_LENGTH, digest, is_mistyped, key_id
 from sluicegate.auth.patterns import allows
@@ -44,9 +43,6 @@ class _Grant:
     until: float
 
 
-_Grants: TypeAlias = tuple[tuple[bytes, _Grant], ...]
-
-
 class KeyIndex:
     """Every client key of a configuration, by the SHA-256 of the key. Immutable.
 
@@ -55,35 +51,33 @@ class KeyIndex:
     nobody can choose a key by its hash.
     """
 
-    __slots__ = ("_grants", "_sources")
+    __slots__ = ("_grants", "configured")
 
     def __init__(self, keys: Iterable[ClientKey] = ()) -> None:
         self._grants: dict[bytes, _Grant] = {}
-        self._sources: dict[int, tuple[ClientKey, _Grants]] = {}
+        self.configured = False  # whether there is any entry, be it one that admits nobody
         for key in keys:
-            self._add(key, _grants(key))
+            self._add(key, None)
 
     def __len__(self) -> int:
         return len(self._grants)
 
     def __repr__(self) -> str:
-        return f"KeyIndex({len(self._sources)} keys)"
+        return f"KeyIndex({len(self._grants)} keys)"
 
     def find(self, key_digest: bytes) -> _Grant | None:
         """What the key with this digest stands for."""
         return self._grants.get(key_digest)
 
-    @property
-    def sources(self) -> Mapping[int, tuple[ClientKey, _Grants]]:
-        """Every entry, by `id()` of it, and what its digests grant; ended ones included."""
-        return self._sources
-
-    def _add(self, key: ClientKey, grants: _Grants) -> None:
-        self._sources[id(key)] = (key, grants)
-        for key_digest, grant in grants:
+    def _add(self, key: ClientKey, previous: KeyIndex | None) -> None:
+        self.configured = True
+        for held in key.digests:
+            digest_ = bytes.fromhex(held.digest)
+            known = previous.find(digest_) if previous is not None else None
+            grant = known if known is not None and known.caller.key is key else _grant(key, held)
             # Compile gives each digest to one key only; should it not, no key takes another's
             # place.
-            self._grants.setdefault(key_digest, grant)
+            self._grants.setdefault(digest_, grant)
 
     @classmethod
     def steps(
@@ -95,16 +89,10 @@ class KeyIndex:
         """
         index = cls()
         for count, key in enumerate(keys, 1):
-            # By identity: what is in `sources` is alive, so no other object has its id.
-            known = previous.sources.get(id(key)) if previous is not None else None
-            index._add(key, known[1] if known is not None else _grants(key))
+            index._add(key, previous)
             if count % _SLICE == 0:
                 yield
         return index
-
-
-def _grants(key: ClientKey) -> _Grants:
-    return tuple((bytes.fromhex(held.digest), _grant(key, held)) for held in key.digests)
 
 
 def _grant(key: ClientKey, held: KeyDigest) -> _Grant:
@@ -181,7 +169,7 @@ def _why_ended(grant: _Grant, now: float) -> str:
 
 
 def _why_unknown(index: KeyIndex, key: str | None) -> str:
-    if not index.sources:
+    if not index.configured:
         return (
             "No client key is configured: apply an ApiKey with spec.client, "
             "or start with --allow-anonymous."

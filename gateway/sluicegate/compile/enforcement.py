@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from sluicegate.compile.findings import Finding
 from sluicegate.resources.api_key import ClientKey
@@ -47,6 +48,7 @@ def _of_deployment(spec: ModelDeploymentSpec) -> Iterator[tuple[str, FieldPath]]
         yield "affinities are", ("spec", "pool", "affinity")
 
 
+@lru_cache
 def _warning(words: str, path: FieldPath) -> Finding:
     message = f"{words} not enforced by this version: the field is checked, and has no effect yet"
     return Finding(None, NOT_ENFORCED, message, path, "warning")

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, TypeAlias, cast
@@ -19,6 +18,7 @@ from typing import Protocol, TypeAlias, cast
 import msgspec
 
 from sluicegate.auth.upstream.failure import CredentialFailed
+from sluicegate.auth.upstream.google_http import Asker
 from sluicegate.auth.upstream.renewed import Found, Renewed
 from sluicegate.config import AmbientCredential, GoogleCredential
 from sluicegate.providers.contract import GoogleToken, UpstreamCall
@@ -123,8 +123,7 @@ class _Token:
 
 def _request() -> _Request:
     """How google-auth asks: within bounds of time, and only where it was told to ask."""
-    transport = import_module("google.auth.transport.requests")
-    return partial(transport.Request(), timeout=_SECONDS, allow_redirects=False)
+    return Asker(_SECONDS, import_module("google.auth.exceptions").TransportError)
 
 
 def _default(request: _Request) -> _Credentials:
