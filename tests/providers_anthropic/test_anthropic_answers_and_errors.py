@@ -81,6 +81,14 @@ def test_a_whole_answer() -> None:
     assert response["usage"]["total_tokens"] == 21
 
 
+def test_an_answer_tool_called_without_input_answers_with_an_empty_object() -> None:
+    schema = {"type": "object", "additionalProperties": True}
+    form = {"format": {"type": "json_schema", "name": "n", "schema": schema}}
+    called: JsonObject = {"type": "tool_use", "id": "t", "name": "final_answer", "input": {}}
+    response = answer(message(called, stop_reason="tool_use"), text=form)
+    assert output_texts(response) == ["{}"]
+
+
 def test_a_whole_answer_without_content() -> None:
     assert answer(message())["output"] == []
     cut_off = answer(message(stop_reason="max_tokens"))

@@ -403,6 +403,23 @@ def test_the_input_of_the_answer_tool_is_the_text() -> None:
     assert sum(event.type == "response.output_text.delta" for event in events) == 2
 
 
+@pytest.mark.parametrize("fragments", [(), ("",), ("{}",)])
+@pytest.mark.parametrize("kind", ["object", "array"])
+def test_an_answer_tool_called_without_input_answers_with_an_empty_object(
+    fragments: tuple[str, ...], kind: str
+) -> None:
+    body = {"text": {"format": SCHEMA | {"schema": {"type": kind}}}}
+    stream = start() + call_block(0, "final_answer", *fragments) + end("tool_use")
+    assert output_texts(answered(stream, body=body, model=OLD)) == ["{}"]
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "refusal"])
+def test_an_answer_that_was_cut_before_it_began_is_no_empty_object(reason: str) -> None:
+    stream = start() + call_block(0, "final_answer") + end(reason)
+    response = answered(stream, body={"text": {"format": SCHEMA}}, model=OLD)
+    assert "{}" not in output_texts(response)
+
+
 def test_an_answer_that_is_no_object_is_unwrapped() -> None:
     body, stream = SCRIPTS["schema by a tool"]
     assert output_texts(answered(stream, body=body)) == ["[1, 2]"]

@@ -83,6 +83,12 @@ def test_an_answer_as_a_tool_is_text() -> None:
     assert json.loads(output_texts(whole(body, form, CLAUDE_37))[0]) == {"a": 1}
 
 
+def test_an_answer_tool_called_without_input_answers_with_an_empty_object() -> None:
+    body = answered({"toolUse": {"toolUseId": "t", "name": "json_answer", "input": {}}})
+    form: JsonObject = {"text": {"format": {"type": "json_object"}}}
+    assert output_texts(whole(body, form, CLAUDE_37)) == ["{}"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

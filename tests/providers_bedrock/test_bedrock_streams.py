@@ -303,6 +303,23 @@ def test_an_answer_as_a_tool_is_text() -> None:
     assert [item["type"] for item in response["output"]] == ["message"]
 
 
+@pytest.mark.parametrize("fragments", [(), ("",), ("{}",)])
+@pytest.mark.parametrize("last", [b"", said(1, ""), thought(1, text="hm")])
+def test_an_answer_tool_called_without_input_answers_with_an_empty_object(
+    fragments: tuple[str, ...], last: bytes
+) -> None:
+    fields: JsonObject = {"text": {"format": {"type": "json_object"}}}
+    stream = START + use(0, *fragments, name="json_answer") + last + end("tool_use")
+    assert output_texts(streamed([stream], fields, CLAUDE_37)) == ["{}"]
+
+
+@pytest.mark.parametrize("reason", ["max_tokens", "refusal"])
+def test_an_answer_that_was_cut_before_it_began_is_no_empty_object(reason: str) -> None:
+    fields: JsonObject = {"text": {"format": {"type": "json_object"}}}
+    response = streamed([START + use(0, name="json_answer") + end(reason)], fields, CLAUDE_37)
+    assert response["output"] == []
+
+
 def test_only_the_first_call_where_the_client_wants_one_at_a_time() -> None:
     stream = START + use(0, "{}") + use(1, "{}") + use(2, "{}") + end("tool_use")
     one = streamed([stream], {**TOOLS, "parallel_tool_calls": False})

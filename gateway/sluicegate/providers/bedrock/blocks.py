@@ -39,6 +39,7 @@ class BlockWriter:
         "_started",
         "_stream",
         "_thought",
+        "_unsaid",
     )
 
     def __init__(self, stream: ResponseStream, prepared: Prepared) -> None:
@@ -54,6 +55,7 @@ class BlockWriter:
         self._redacted: list[bytes] = []
         self._length = 0  # characters of the open text
         self._started = 0  # of them before the open block
+        self._unsaid = False  # the answer tool was called, so far without input
 
     # ------------------------------------------------------------------------------- streamed
 
@@ -70,7 +72,7 @@ class BlockWriter:
         if use.type == _SERVER_TOOL:
             self._kind = "skipped"
         elif use.name == self._prepared.answer_tool:
-            self._kind = "answer"
+            self._kind, self._unsaid = "answer", True
             events += self._stream.end_item()  # whatever was said before is not the answer
         elif self._calls and self._prepared.single_call:
             self._kind = "skipped"
@@ -92,6 +94,7 @@ class BlockWriter:
         if index != self._index or self._kind not in {"call", "answer", "skipped"}:
             raise UpstreamStreamError("arguments of a call that is not open")
         if self._kind == "answer":
+            self._unsaid = self._unsaid and not fragment
             return self._say(fragment)
         if self._kind == "skipped":
             return []
@@ -134,9 +137,10 @@ class BlockWriter:
         """The block is whole."""
         return self._leave() if index == self._index else []
 
-    def finish(self) -> list[Event]:
-        """No more blocks."""
-        return self._leave()
+    def finish(self, *, cut: bool) -> list[Event]:
+        """No more blocks. `cut`: the last of them may not be complete."""
+        events = self._leave()
+        return events if cut else events + self._say_empty()
 
     # ---------------------------------------------------------------------------------- whole
 
@@ -172,6 +176,7 @@ class BlockWriter:
     ) -> list[Event]:
         """Leave the block before this one; it has had its stop, or never gets one."""
         events = self._leave()
+        events += self._say_empty()
         self._index, self._kind = index, kind
         if kind in {"reasoning", "call"}:
             self._length = 0  # the next text begins a message of its own
@@ -187,6 +192,11 @@ class BlockWriter:
             rest, self._custom = self._custom.close(), None
             return self._stream.call_delta(rest)
         return []
+
+    def _say_empty(self) -> list[Event]:
+        """A call of the answer tool without input: the answer is an object without members."""
+        unsaid, self._unsaid = self._unsaid, False
+        return self._say("{}") if unsaid else []
 
     def _say(self, text: str) -> list[Event]:
         self._length += len(text)

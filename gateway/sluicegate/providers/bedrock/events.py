@@ -191,7 +191,8 @@ class BedrockTranslator:
         reason = self._stop_reason
         if reason is None:
             raise UpstreamStreamError(self._said("the answer ended without saying why"))
-        events = blocks.finish()
+        cut = reason in reading.INCOMPLETE or reason in reading.MALFORMED
+        events = blocks.finish(cut=cut)
         self.ended = True
         if reason in reading.MALFORMED:
             return events + stream.fail(failed_answer(self._source, reason), self._usage)

@@ -61,6 +61,7 @@ class MessageReader:
         self._length = 0  # of the open text part
         self._block_at = 0  # where the open text block begins in it
         self._held: list[str] | None = [] if reading.answer_tool is not None else None
+        self._unsaid = False  # the answer tool was called, so far without input
 
     # ---------------------------------------------------------------------------------- message
 
@@ -76,6 +77,8 @@ class MessageReader:
         cut = self._kind in {"call", "custom"}
         events = self.end_block()
         events += self._release()
+        if reason not in _CUT and reason != "refusal":
+            events += self._say_empty()
         incomplete: Literal["max_output_tokens", "content_filter"] | None = None
         if reason in _CUT:
             incomplete = "max_output_tokens"
@@ -116,6 +119,7 @@ class MessageReader:
     def begin_block(self, block: said.Block) -> list[Event]:
         """A block begins, perhaps with all that is in it."""
         events = self.end_block()
+        events += self._say_empty()
         match block.type:
             case "text":
                 self._kind = "text"
@@ -225,6 +229,7 @@ class MessageReader:
         if tool is not None and block.name == tool.name:
             self._kind = "answer"
             self._held = None  # what was said before it is not part of the answer
+            self._unsaid = True
             return []
         events = self._release()
         self._length = 0
@@ -247,6 +252,8 @@ class MessageReader:
         if not fragment:
             return []
         self._opened_with = ""  # the fragments are the whole input
+        if self._kind == "answer":
+            self._unsaid = False
         match self._kind:
             case "call":
                 return self._out().call_delta(fragment)
@@ -277,6 +284,14 @@ class MessageReader:
                 events += self._out().web_search(_query_of("".join(self._json)))
         self._opened_with, self._json = "", []
         return events
+
+    def _say_empty(self) -> list[Event]:
+        """A call of the answer tool without input: the answer is an object without members.
+
+        Not at the block's end, since only what follows says whether the answer was cut there.
+        """
+        unsaid, self._unsaid = self._unsaid, False
+        return self.text("{}") if unsaid else []
 
     def _wrapped(self) -> bool:
         tool = self._reading.answer_tool
