@@ -16,7 +16,14 @@ from msgspec import Raw, Struct
 from sluicegate.api import invalid
 from sluicegate.api.parameters import Parameters
 from sluicegate.api.request import given
-from sluicegate.api.tools import CustomTool, FunctionTool, NamespaceTool, OpaqueTool, Tool
+from sluicegate.api.tools import (
+    CustomTool,
+    ForcedHosted,
+    FunctionTool,
+    NamespaceTool,
+    OpaqueTool,
+    Tool,
+)
 from sluicegate.model import ApiError, Usage
 
 IncompleteReason: TypeAlias = Literal["max_output_tokens", "content_filter"]
@@ -44,6 +51,8 @@ ERROR_CODES = frozenset(
         "image_file_not_found",
     }
 )
+_SEARCH = "web_search"
+_KNOWN_SEARCH = b'"web_search_preview"'
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 
@@ -145,10 +154,13 @@ def _text(parameters: Parameters) -> Mapping[str, object]:
 
 
 def _tool_choice(parameters: Parameters) -> str | Raw:
-    """As the client sent it."""
+    """As the client sent it, but for a search, of which the types know the older name only."""
     choice = given(parameters.fields.tool_choice)
     if choice is None or isinstance(choice, str):
         return choice or "auto"
+    forced = parameters.tool_choice
+    if isinstance(forced, ForcedHosted) and forced.type.startswith(_SEARCH):
+        choice = {**choice, "type": Raw(_KNOWN_SEARCH)}
     return one_line(msgspec.json.encode(choice))
 
 
