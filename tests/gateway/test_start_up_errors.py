@@ -22,7 +22,7 @@ async def refusal(
         "serve", *(f"{name}={value}" for name, value in arguments.items()), environ=environ or {}
     )
     try:
-        _, said = await asyncio.wait_for(process.communicate(), 10)
+        _, said = await asyncio.wait_for(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()
