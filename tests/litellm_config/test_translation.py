@@ -410,6 +410,22 @@ def test_weights_are_by_weight_else_by_rpm() -> None:
     assert [each.get("weight", 1) for each in specs(by_weight).values()] == [1, 4]
     by_rpm = pool(entry("a", ", rpm: 900") + entry("a", ", rpm: 300") + entry("a"))
     assert [each.get("weight", 1) for each in specs(by_rpm).values()] == [3, 1, 0]
+    told = [each.message for each in by_rpm.findings if "has no rpm" in each.message]
+    assert len(told) == 1, "a deployment that gets nothing is told"
+
+
+def test_other_strategies_share_by_no_weight() -> None:
+    least_busy = "router_settings: {routing_strategy: least-busy}\n"
+    found = pool(entry("a", ", weight: 3") + entry("a", ", rpm: 200"), least_busy)
+    assert [each.get("weight", 1) for each in specs(found).values()] == [1, 1]
+
+
+def test_the_variable_that_stands_in_for_a_master_key_is_told() -> None:
+    found = translated(
+        f"model_list:\n{entry('a')}general_settings: {{}}\n", {"LITELLM_MASTER_KEY": KEY}
+    )
+    assert "litellm-master-key" in objects(found, "ApiKey")
+    assert any("LITELLM_MASTER_KEY is the key" in each.message for each in found.findings)
 
 
 def test_the_lowest_order_goes_first_and_none_goes_last() -> None:

@@ -27,6 +27,10 @@ def add_master_key(general: Section, keyring: Keyring, first: SourceFile) -> Non
     key = general.credential("master_key")
     if key is None and environment.get(_VARIABLE):
         key = environment.credential(_VARIABLE)
+        findings.note(
+            Place(first, ("general_settings",)),
+            f"there is no master_key: the variable {_VARIABLE} is the key, as with LiteLLM",
+        )
     if key is None:
         findings.warning(
             Place(first, ("general_settings",)),

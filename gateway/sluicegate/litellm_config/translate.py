@@ -289,7 +289,7 @@ class _Work:
         for model, members in pools.items():
             served = [each for each in members if each.spec]
             if served:
-                routing.place_in_pool(served, weighted=strategy is None)
+                routing.place_in_pool(served, self._router.findings, weighted=strategy is None)
             policy: JsonObject = {}
             if strategy is not None:
                 policy["strategy"] = strategy
