@@ -67,6 +67,19 @@ def test_the_user_begins_even_where_nobody_did(items: list[JsonObject]) -> None:
     assert sent({"input": items})["messages"][0]["role"] == "user"
 
 
+@pytest.mark.parametrize(("model", "end"), [(CLAUDE_4, "Well,"), (LLAMA, "Well, \n")])
+@pytest.mark.parametrize("more", [{}, {"prompt_cache_breakpoint": {"mode": "explicit"}}])
+def test_claude_goes_on_with_no_answer_that_ends_in_white_space(
+    model: str, end: str, more: JsonObject
+) -> None:
+    part = text("Well, \n") | more
+    items = [user(text("q ")), {"role": "assistant", "content": [part]}]
+    messages = sent({"input": items}, model)["messages"]
+    assert messages[0]["content"][0]["text"] == "q "
+    assert messages[-1]["content"][0]["text"] == end
+    assert len(messages[-1]["content"]) == (2 if more and model == CLAUDE_4 else 1)
+
+
 def test_parallel_results_come_together_right_after_their_calls() -> None:
     items = [
         user(text("weather?")),
@@ -129,6 +142,38 @@ def test_ids_that_bedrock_would_refuse_are_replaced_alike_on_both_sides() -> Non
     messages = sent({"input": items, "tools": [WEATHER]})["messages"]
     assert messages[3]["content"][0]["toolUse"]["toolUseId"] == "plain"
     sent({"input": items, "tools": [WEATHER]}, MISTRAL)
+
+
+@pytest.mark.parametrize("model", [CLAUDE_4, MISTRAL])
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("call_id", ["call_0", "a|b", "abcdefghi", "x" * 64])
+def test_an_id_that_several_calls_have_is_of_one_call_each(
+    model: str, call_id: str, *, apart: bool
+) -> None:
+    calls = [call(call_id), call(call_id, '{"city":"Rome"}'), call("call_0_2")]
+    results = [result(call_id, "one"), result(call_id, "two"), result("call_0_2", "three")]
+    items = [*calls, *results]
+    if apart:
+        items = [item for pair in zip(calls, results, strict=True) for item in pair]
+    blocks = [
+        block
+        for message in sent({"input": items, "tools": [WEATHER]}, model)["messages"]
+        for block in message["content"]
+    ]
+    used = [block["toolUse"]["toolUseId"] for block in blocks if "toolUse" in block]
+    answers = [block["toolResult"] for block in blocks if "toolResult" in block]
+    assert len(set(used)) == 3
+    assert [(answer["toolUseId"], answer["content"][0]["text"]) for answer in answers] == list(
+        zip(used, ["one", "two", "three"], strict=True)
+    )
+
+
+@pytest.mark.parametrize("tools", [[WEATHER], []])
+def test_as_many_outputs_as_calls_have_an_id(tools: list[JsonObject]) -> None:
+    more = {"input": [call("c"), result("c"), result("c")], "tools": tools}
+    assert refused(more).error.param == "input[2].call_id"
+    fewer = {"input": [call("c"), call("c"), result("c")], "tools": tools}
+    assert refused(fewer).error.param == "input"
 
 
 def test_names_in_a_history_that_no_tool_could_have_are_made_legal() -> None:

@@ -7,10 +7,12 @@ each provider decides about them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from types import MappingProxyType
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, UnsetType
@@ -269,6 +271,13 @@ def _kind(head: _Head, index: int) -> str:
     raise invalid.missing(f"input[{index}].type")
 
 
+class CallOutput(NamedTuple):
+    """What a call gave back. `place`: of its item in the input."""
+
+    place: int
+    output: str | tuple[InputPart, ...]
+
+
 def check_pairs(items: Sequence[Item], known_calls: AbstractSet[str] = frozenset()) -> None:
     """Raise ApiError (400) for an output without its call or a call without its output.
 
@@ -299,6 +308,30 @@ def check_pairs(items: Sequence[Item], known_calls: AbstractSet[str] = frozenset
                 raise _unpaired(f"No tool output found for custom tool call {call_id}.")
             case _:
                 pass
+
+
+def outputs_by_call(items: Sequence[Item]) -> dict[str, deque[CallOutput]]:
+    """The outputs of each call_id, in their order: a history may use one for several calls."""
+    found: dict[str, deque[CallOutput]] = {}
+    for index, item in enumerate(items):
+        if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+            found.setdefault(item.call_id, deque()).append(CallOutput(index, item.output))
+    return found
+
+
+def refuse_leftover(outputs: Mapping[str, deque[CallOutput]]) -> None:
+    """Raise ApiError (400) for an output that no call has taken."""
+    for index, _ in chain.from_iterable(outputs.values()):
+        raise invalid.invalid(
+            f"Invalid 'input[{index}]': its call already has an output.",
+            "invalid_value",
+            f"input[{index}].call_id",
+        )
+
+
+def no_output(call_id: str) -> invalid.ApiError:
+    """For a call whose id has fewer outputs than calls."""
+    return _unpaired(f"No tool output found for function call {call_id}.")
 
 
 def _unpaired(message: str) -> invalid.ApiError:

@@ -36,6 +36,9 @@ from sluicegate.api.items import (
     OutputText,
     Reasoning,
     Refusal,
+    no_output,
+    outputs_by_call,
+    refuse_leftover,
 )
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.support import unsupported
@@ -87,6 +90,12 @@ def conversation(
     return history.finished()
 
 
+class _Call(NamedTuple):
+    call_id: str
+    tool_use_id: str
+    name: str
+
+
 class _History:
     """The messages so far, and the turn that is open."""
 
@@ -95,13 +104,9 @@ class _History:
         self._options = options
         self._names = DocumentNames()
         self._messages: list[tuple[Literal["user", "assistant"], list[wire.Block]]] = []
-        self._pending: list[str] = []  # ids of calls of the open turn, unanswered
-        self._called: dict[str, str] = {}  # names of called tools, by call id
-        self._outputs = {
-            item.call_id: (index, item)
-            for index, item in enumerate(items)
-            if isinstance(item, FunctionCallOutput | CustomToolCallOutput)
-        }
+        self._pending: list[_Call] = []  # of the open turn, unanswered
+        self._ids: set[str] = set()  # of calls, as the upstream is told
+        self._outputs = outputs_by_call(items)
         self._calls = False
 
     def add(self, index: int, item: Item) -> None:
@@ -131,7 +136,11 @@ class _History:
 
     def finished(self) -> Conversation:
         self._answer()
-        messages = [wire.Message(role, content) for role, content in _tidied(self._messages)]
+        refuse_leftover(self._outputs)
+        turns = _tidied(self._messages)
+        if turns and self._options.model.signs:  # which only Claude does
+            _trim_end(*turns[-1])
+        messages = [wire.Message(role, content) for role, content in turns]
         if not messages or messages[0].role == "assistant":
             messages.insert(0, wire.Message("user", (_OPENING,)))
         return Conversation(
@@ -201,14 +210,14 @@ class _History:
 
     def _call(self, call_id: str, name: str, namespace: str | None, arguments: Raw) -> None:
         upstream = function_name(name, namespace, LONGEST_NAME)
-        self._pending.append(call_id)
-        self._called[call_id] = upstream
+        tool_use_id = self._tool_use_id(call_id)
+        self._pending.append(_Call(call_id, tool_use_id, upstream))
         content = self._content("assistant")
         if self._options.told:
             content.append(wire.Text(f"[Called {upstream} with {bytes(arguments).decode()}]"))
         else:
             self._calls = True
-            use = wire.ToolUse(self._tool_use_id(call_id), upstream, arguments)
+            use = wire.ToolUse(tool_use_id, upstream, arguments)
             content.append(wire.ToolUseBlock(use))
 
     def _answer(self) -> None:
@@ -220,20 +229,21 @@ class _History:
             return
         pending, self._pending = self._pending, []
         content = self._content("user")
-        for call_id in pending:
-            index, item = self._outputs.get(call_id, (0, None))
-            if item is None:
-                continue
-            parts = self._result(item.output, f"input[{index}].output")
+        for call in pending:
+            outputs = self._outputs.get(call.call_id)
+            if not outputs:
+                raise no_output(call.call_id)
+            index, output = outputs.popleft()
+            parts = self._result(output, f"input[{index}].output")
             if self._options.told:
-                content.append(wire.Text(f"[{self._called[call_id]} answered:]"))
+                content.append(wire.Text(f"[{call.name} answered:]"))
                 content += [
                     part
                     for part in parts
                     if not (isinstance(part, wire.Text) and not part.text.strip())
                 ]
             else:
-                result = wire.ToolResult(self._tool_use_id(call_id), parts)
+                result = wire.ToolResult(call.tool_use_id, parts)
                 content.append(wire.ToolResultBlock(result))
 
     def _result(self, output: str | tuple[InputPart, ...], param: str) -> list[wire.ResultPart]:
@@ -251,6 +261,15 @@ class _History:
         return parts or [wire.Text("")]
 
     def _tool_use_id(self, call_id: str) -> str:
+        """An id that the upstream takes, and of one call only."""
+        tool_use_id, number = self._spelled(call_id), 1
+        while tool_use_id in self._ids:
+            number += 1
+            tool_use_id = self._spelled(f"{call_id}_{number}")
+        self._ids.add(tool_use_id)
+        return tool_use_id
+
+    def _spelled(self, call_id: str) -> str:
         """The id itself, or for one that the upstream would refuse always the same other one."""
         allowed = _SHORT_ID if self._options.model.short_ids else _TOOL_USE_ID
         if allowed.fullmatch(call_id):
@@ -288,6 +307,17 @@ def _tidied(
         else:
             tidied.append((role, content))
     return [(role, _beside_documents(content)) for role, content in tidied]
+
+
+def _trim_end(role: Literal["user", "assistant"], content: list[wire.Block]) -> None:
+    """An answer that is to be continued may not end in white space: Claude refuses it."""
+    for index in reversed(range(len(content))):
+        block = content[index]
+        if isinstance(block, wire.CachePointBlock):
+            continue
+        if role == "assistant" and isinstance(block, wire.Text):
+            content[index] = wire.Text(block.text.rstrip())
+        return
 
 
 def _beside_documents(blocks: list[wire.Block]) -> list[wire.Block]:

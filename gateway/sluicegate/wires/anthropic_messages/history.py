@@ -11,7 +11,6 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -19,6 +18,7 @@ from msgspec import Raw
 
 from sluicegate.api.custom_input import INPUT
 from sluicegate.api.items import (
+    CallOutput,
     Compaction,
     CompactionTrigger,
     CustomToolCall,
@@ -31,6 +31,9 @@ from sluicegate.api.items import (
     Message,
     OpaqueItem,
     Reasoning,
+    no_output,
+    outputs_by_call,
+    refuse_leftover,
 )
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.toolset import function_name
@@ -81,12 +84,9 @@ class _Turn:
     calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # (id, wire id)
 
 
-_Output = tuple[int, "str | tuple[InputPart, ...]"]  # with its item's index
-
-
 def tell(items: Sequence[Item], reader: Reader, omissions: Omissions) -> History:
     """The conversation. Raises ApiError (400) for what can't be said upstream."""
-    told = _Told(reader, _outputs(items))
+    told = _Told(reader, outputs_by_call(items))
     for index, item in enumerate(items):
         told.take(item, index, omissions)
     return told.history()
@@ -104,18 +104,10 @@ def without_thinking(messages: Sequence[WireMessage]) -> tuple[WireMessage, ...]
     return tuple([message for message in kept if message.content])
 
 
-def _outputs(items: Sequence[Item]) -> dict[str, deque[_Output]]:
-    found: dict[str, deque[_Output]] = {}
-    for index, item in enumerate(items):
-        if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
-            found.setdefault(item.call_id, deque()).append((index, item.output))
-    return found
-
-
 class _Told:
     """The turns so far."""
 
-    def __init__(self, reader: Reader, outputs: dict[str, deque[_Output]]) -> None:
+    def __init__(self, reader: Reader, outputs: dict[str, deque[CallOutput]]) -> None:
         self._reader = reader
         self._outputs = outputs
         self._system: list[TextBlock] = []
@@ -147,13 +139,7 @@ class _Told:
     def history(self) -> History:
         """Everything, in the order and the form that the API wants."""
         self._end_calls()
-        for index, _ in chain.from_iterable(self._outputs.values()):
-            raise ApiError(
-                400,
-                f"Invalid 'input[{index}]': its call already has an output.",
-                code="invalid_value",
-                param=f"input[{index}].call_id",
-            )
+        refuse_leftover(self._outputs)
         turns = _merged(self._placed())
         ended = [_end_thinking(turn) for turn in turns]
         if any(ended):
@@ -222,9 +208,7 @@ class _Told:
         for call_id, wire_id in self._turns[-1].calls:
             outputs = self._outputs.get(call_id)
             if not outputs:
-                raise ApiError(
-                    400, f"No tool output found for function call {call_id}.", param="input"
-                )
+                raise no_output(call_id)
             index, output = outputs.popleft()
             results.append(ToolResultBlock(wire_id, self._result(output, index)))
         self._turns.append(_Turn("user", results))
