@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from anthropic_wire import FUNCTION, SONNET, deployment, sent, translator
 from event_grammar import JsonObject
+from sluicegate.api.enforced_schema import enforceable
 from sluicegate.config import ModelInfo
 from sluicegate.model import ApiError
-from sluicegate.wires.anthropic_messages.schema import enforceable
 
 OLD = "claude-3-5-sonnet-20240620"
 UNFORCED = "claude-sonnet-5-5"

@@ -46,7 +46,7 @@ def test_tools_and_strictness() -> None:
     assert "strict" not in tools[0]["toolSpec"]
     assert tools[1]["toolSpec"]["strict"] is True
     city = tools[1]["toolSpec"]["inputSchema"]["json"]["properties"]["city"]
-    assert city == {"type": "string", "description": "(minLength: 1)"}
+    assert city == {"type": "string", "description": '{"minLength":1}'}
     older = sent({"tools": [strict]}, CLAUDE_37)["toolConfig"]["tools"][0]["toolSpec"]
     assert "strict" not in older
     assert older["inputSchema"]["json"] == CITY
@@ -94,10 +94,49 @@ def test_a_schema_is_native_where_the_model_enforces_it() -> None:
     form = body["outputConfig"]["textFormat"]
     assert form["type"] == "json_schema"
     schema = json.loads(form["structure"]["jsonSchema"]["schema"])
-    assert schema["properties"]["city"] == {"type": "string", "description": "(minLength: 1)"}
+    assert schema["properties"]["city"] == {"type": "string", "description": '{"minLength":1}'}
     assert "toolConfig" not in body
     unrestrained = sent({"text": {"format": FORMAT}}, GPT_OSS)["outputConfig"]["textFormat"]
     assert json.loads(unrestrained["structure"]["jsonSchema"]["schema"]) == CITY
+
+
+def closed(**properties: JsonObject) -> JsonObject:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        closed(next={"$ref": "#/$defs/node"})
+        | {"$defs": {"node": closed(next={"$ref": "#/$defs/node"})}},
+        closed(next={"$ref": "#"}),
+        closed(list={"type": "array"}),
+        closed(anything={}),
+        closed(map={"type": ["object", "null"]}),
+    ],
+)
+def test_a_schema_that_claude_can_not_be_held_to_is_no_native_one(schema: JsonObject) -> None:
+    body = sent({"text": {"format": FORMAT | {"schema": schema}}}, CLAUDE_45)
+    assert "outputConfig" not in body
+    answer = body["toolConfig"]["tools"][0]["toolSpec"]
+    assert (answer["name"], answer["inputSchema"]["json"]) == ("json_answer", schema)
+    strict = WEATHER | {"strict": True, "parameters": schema}
+    tool = sent({"tools": [strict]}, CLAUDE_45)["toolConfig"]["tools"][0]["toolSpec"]
+    assert "strict" not in tool
+    assert tool["inputSchema"]["json"] == schema
+
+
+def test_alternatives_are_spelled_as_claude_takes_them() -> None:
+    kinds = [{"type": "string"}, {"type": "null"}]
+    form = FORMAT | {"schema": closed(a={"oneOf": kinds})}
+    native = sent({"text": {"format": form}}, CLAUDE_45)["outputConfig"]["textFormat"]
+    schema = json.loads(native["structure"]["jsonSchema"]["schema"])
+    assert schema["properties"]["a"] == {"anyOf": kinds}
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,14 @@ from typing import NamedTuple, TypeAlias, cast
 
 import msgspec
 
+from sluicegate.api.enforced_schema import enforceable
 from sluicegate.api.parameters import JsonObjectFormat, JsonSchemaFormat, PlainFormat
 from sluicegate.api.support import unsupported
 from sluicegate.api.tools import JsonObject
 from sluicegate.api.toolset import FunctionSpec, Toolset
 from sluicegate.providers.bedrock import wire
 from sluicegate.providers.bedrock.models import Model
-from sluicegate.providers.bedrock.schema import closes_its_objects, restrained
+from sluicegate.providers.bedrock.schema import closes_its_objects
 
 _ANSWER = "json_answer"
 _ANSWER_HELP = "Gives the answer. Call it once, when the answer is known, with the whole answer."
@@ -67,12 +68,13 @@ def _entries(tools: Toolset, model: Model) -> list[wire.ToolEntry]:
 def _entry(function: FunctionSpec, model: Model) -> wire.ToolSpecEntry:
     # OpenAI's default of strict: true is not taken over: a schema made without it in mind is
     # refused by models that enforce schemas.
-    schema = function.parameters
-    strict = model.structured and function.strict is True and closes_its_objects(schema)
-    if strict and model.restrained:
-        schema = restrained(schema)
+    form = _enforced(function.parameters, model) if function.strict is True else None
+    schema = function.parameters if form is None else form
     spec = wire.ToolSpec(
-        function.name, wire.InputSchema(schema), function.description, True if strict else None
+        function.name,
+        wire.InputSchema(schema),
+        function.description,
+        None if form is None else True,
     )
     return wire.ToolSpecEntry(spec)
 
@@ -92,14 +94,19 @@ def _text_format(
     answer: PlainFormat | JsonObjectFormat | JsonSchemaFormat, model: Model
 ) -> wire.TextFormat | None:
     """The native form, for schemas that it takes."""
-    if not isinstance(answer, JsonSchemaFormat) or not model.structured:
+    schema = _enforced(answer.schema, model) if isinstance(answer, JsonSchemaFormat) else None
+    if not isinstance(answer, JsonSchemaFormat) or schema is None:
         return None
-    if not closes_its_objects(answer.schema):
-        return None
-    schema = restrained(answer.schema) if model.restrained else answer.schema
     text = msgspec.json.encode(schema).decode()
     structure = wire.Structure(wire.JsonSchema(text, answer.name, answer.description or None))
     return wire.TextFormat("json_schema", structure)
+
+
+def _enforced(schema: JsonObject, model: Model) -> JsonObject | None:
+    """The schema as the model can be held to it, None where it can't be."""
+    if not model.structured or not closes_its_objects(schema):
+        return None
+    return enforceable(schema) if model.restrained else schema
 
 
 def _answer_entry(name: str, answer: JsonObjectFormat | JsonSchemaFormat) -> wire.ToolSpecEntry:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from sluicegate.api.enforced_schema import enforceable
 from sluicegate.api.parameters import JsonObjectFormat, JsonSchemaFormat, PlainFormat
 from sluicegate.api.tools import JsonObject
 from sluicegate.wires.anthropic_messages.body import (
@@ -20,7 +21,6 @@ from sluicegate.wires.anthropic_messages.body import (
     WireToolChoice,
 )
 from sluicegate.wires.anthropic_messages.capabilities import Capabilities
-from sluicegate.wires.anthropic_messages.schema import enforceable
 from sluicegate.wires.anthropic_messages.tools import Tools
 
 VALUE = "value"  # where the answer tool's input holds an answer that is not an object

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
+from sluicegate.api.enforced_schema import enforceable
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Parameters
 from sluicegate.api.request import given
@@ -22,7 +23,6 @@ from sluicegate.wires.anthropic_messages.body import (
     WireToolChoice,
 )
 from sluicegate.wires.anthropic_messages.capabilities import Capabilities
-from sluicegate.wires.anthropic_messages.schema import enforceable
 
 _WEB_SEARCH = "web_search"
 _SEARCHES = frozenset(

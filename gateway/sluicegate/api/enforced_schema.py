@@ -1,6 +1,6 @@
-"""JSON Schema as the API can enforce it (Anthropic, "Structured outputs", JSON Schema limitations).
+"""JSON Schema as Claude can be held to it (Anthropic, "Structured outputs", limitations).
 
-It enforces types, enumerations, properties that are all named, references that do not recur.
+The API enforces types, enumerations, properties that are all named, references that do not recur.
 Constraints beyond that (`minimum`, `pattern`, `maxItems`, …) are moved into the description, where
 the model reads them. What can't be enforced at all, as an object with any properties, has no such
 form.
