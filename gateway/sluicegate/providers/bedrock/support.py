@@ -23,7 +23,8 @@ SUPPORT: SupportTable = MappingProxyType(
         "service_tier": Row(Support.NATIVE, "default, flex, priority"),
         "text.format.json_schema": Row(
             Support.MAPPED,
-            "`outputConfig.textFormat` where the model has it and the schema closes its objects, "
+            "`outputConfig.textFormat` where the model has it and the schema closes its objects "
+            "(and, on Claude, does not recur and says what each part is), "
             "else a tool that has to be called, whose input becomes the text",
         ),
         "text.format.json_object": Row(
@@ -74,7 +75,7 @@ CONTENT_SUPPORT: SupportTable = MappingProxyType(
         "tools.function": Row(Support.NATIVE),
         "tools.function.strict": Row(
             Support.NATIVE,
-            "Claude since 4.5, gpt-oss, Qwen3, where the schema closes its objects; else as if "
+            "Claude since 4.5, gpt-oss, Qwen3, where `json_schema` would be native; else as if "
             "not strict",
         ),
         "tools.custom": Row(
