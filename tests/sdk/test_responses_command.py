@@ -88,7 +88,9 @@ def test_no_provider() -> None:
 
 def test_ctrl_c(upstream: Served) -> None:
     upstream.says(hangs(*responses_stream("o1-pro", events=5)))
-    start = "from sluicegate.cli import main; main()"
+    # Where the tests run in the background, Ctrl-C is ignored, and what they start inherits that.
+    at_a_terminal = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    start = at_a_terminal + "from sluicegate.cli import main; main()"
     with subprocess.Popen(
         [sys.executable, "-c", start, "responses", MODEL, "hi"],
         stdout=subprocess.PIPE,
