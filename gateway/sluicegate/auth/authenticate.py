@@ -19,7 +19,7 @@ from sluicegate.model import ApiError
 ANONYMOUS_NAMESPACE = "default"
 
 # How many keys are looked at between two chances for the event loop to serve requests.
-_SLICE = 500
+_SLICE = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -39,7 +39,7 @@ from sluicegate.resources.inventory import Inputs
 from sluicegate.resources.objects import ResourceRef, SecretRef
 
 _NOTHING = Config({}, {})
-_STEP = 500
+_STEP = 50
 
 
 def compile_all(

@@ -20,7 +20,7 @@ from sluicegate.resources.loading import LoadedFile, conflict
 from sluicegate.resources.objects import Resource, ResourceRef, Secret, SecretRef
 
 _Thing: TypeAlias = Resource | Secret
-_STEP = 200
+_STEP = 50
 
 
 class Inputs(Struct, frozen=True, eq=False, gc=False):

@@ -24,7 +24,7 @@ from sluicegate.config import (
 ConnectorT = TypeVar("ConnectorT")
 
 # How many entries are looked at between two chances for the event loop to serve requests.
-_SLICE = 500
+_SLICE = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)

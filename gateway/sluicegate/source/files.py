@@ -24,7 +24,7 @@ class _Known:
 
 
 # How many files are looked at between two chances for the event loop to serve requests.
-_STEP = 500
+_STEP = 50
 
 
 class Outdated(NamedTuple):

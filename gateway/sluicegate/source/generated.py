@@ -37,7 +37,7 @@ class _Manifest(msgspec.Struct, rename="camel"):
 
 
 # How many objects are looked at between two chances for the event loop to serve requests.
-_STEP = 500
+_STEP = 50
 
 _decoder = msgspec.json.Decoder(_Manifest)
 

@@ -18,7 +18,7 @@ from sluicegate.source.files import FileSet
 from sluicegate.source.keystore import WantedKey
 
 _GENERATE = ("spec", "client", "generate")
-_STEP = 200  # objects that are looked at in one slice
+_STEP = 25  # objects that are looked at in one slice
 
 
 class Report(NamedTuple):
