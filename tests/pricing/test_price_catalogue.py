@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sluicegate.config import Pricing
 from sluicegate.model import InputTokensDetails, OutputTokensDetails, Usage
-from sluicegate.pricing import CATALOGUE, Rates, catalogue_cost, own_rates
+from sluicegate.pricing import CATALOGUE, Priced, Rates, answer_cost, own_rates
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PROVIDERS = {
@@ -47,7 +47,7 @@ def usage(
 
 
 def cost(provider: str, model: str, tokens: Usage, tier: str | None = None) -> Decimal | None:
-    return catalogue_cost(provider, model, tokens, at=NOW.timestamp(), service_tier=tier)
+    return answer_cost(Priced(provider, model), tokens, at=NOW.timestamp(), service_tier=tier)
 
 
 @given(
@@ -146,6 +146,61 @@ def test_the_catalogue_has_a_version() -> None:
 def test_own_prices(pricing: Pricing, expected: str | None) -> None:
     tokens = usage(1000, 100, cached=400, written=100, reasoned=50)
     assert own_rates(pricing).cost(tokens) == (None if expected is None else Decimal(expected))
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (Pricing(), "0.21"),  # 150 and 600 USD in the catalogue
+        (Pricing(output="1000"), "0.25"),
+        (Pricing(input="0"), "0.06"),
+        (Pricing(reasoning="0"), "0.18"),
+        (Pricing(output="1000", input="1"), "0.101"),
+    ],
+)
+def test_what_a_deployment_does_not_price_comes_from_the_catalogue(
+    own: Pricing, expected: str
+) -> None:
+    tokens = usage(1000, 100, reasoned=50)
+    found = answer_cost(Priced("openai", "o1-pro", own), tokens, at=NOW.timestamp())
+    assert found == Decimal(expected)
+
+
+def test_kinds_without_a_price_follow_whoever_prices_their_group() -> None:
+    below = Rates(*map(Decimal, (10, 1, 12, 50)))
+    assert Rates(input=Decimal(2)).above(below) == Rates(Decimal(2), None, None, Decimal(50))
+    assert Rates(cached_input=Decimal(2)).above(below) == below._replace(cached_input=Decimal(2))
+
+
+def test_an_unknown_model_has_its_deployments_prices() -> None:
+    mine = Priced("openai", "my-own-model", Pricing(input="1", output="2"))
+    assert answer_cost(mine, usage(1000, 100), at=NOW.timestamp()) == Decimal("0.0012")
+
+
+@pytest.mark.parametrize("said", ["o1-pro", "not-in-the-catalogue", None])
+def test_the_name_that_the_upstream_says_comes_first(said: str | None) -> None:
+    called = Priced("openai", "o1-pro")
+    assert answer_cost(called, usage(1000, 100), at=NOW.timestamp(), said_model=said) == Decimal(
+        "0.21"
+    )
+
+
+def test_a_name_of_ones_own_for_a_known_model() -> None:
+    called = Priced("openai", "my-azure-deployment")
+    found = answer_cost(called, usage(1000, 100), at=NOW.timestamp(), said_model="o1-pro")
+    assert found == Decimal("0.21")
+
+
+def test_a_long_context_costs_more() -> None:
+    called = Priced("gemini", "gemini-2.5-pro")
+    short, long = (
+        answer_cost(called, usage(count, 0), at=NOW.timestamp()) for count in (200_000, 400_000)
+    )
+    assert short is not None
+    assert long is not None
+    assert long > 2 * short
+    mine = called._replace(own=Pricing(output="1"))
+    assert answer_cost(mine, usage(400_000, 0), at=NOW.timestamp()) == long
 
 
 def test_nothing_costs_nothing() -> None:

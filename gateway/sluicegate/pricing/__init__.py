@@ -3,7 +3,8 @@
 Pure: no network, no clock of its own. `genai-prices` is the catalogue, as its wheel ships it.
 """
 
-from sluicegate.pricing.catalogue import CATALOGUE, catalogue_cost, load
+from sluicegate.pricing.catalogue import CATALOGUE, load
+from sluicegate.pricing.price import Priced, answer_cost
 from sluicegate.pricing.rates import Rates, own_rates
 
-__all__ = ["CATALOGUE", "Rates", "catalogue_cost", "load", "own_rates"]
+__all__ = ["CATALOGUE", "Priced", "Rates", "answer_cost", "load", "own_rates"]

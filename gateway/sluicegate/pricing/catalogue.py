@@ -1,24 +1,17 @@
-"""Prices of the catalogue `genai-prices`, from the data in its wheel; nothing is fetched.
-
-A model is looked up once a minute at most, since some prices begin on a date; in between a price is
-a few multiplications.
-"""
+"""Prices of the catalogue `genai-prices`, from the data in its wheel; nothing is fetched."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
 
 import genai_prices
 from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from sluicegate.model import Usage
-from sluicegate.pricing.rates import Rates
+from sluicegate.pricing.rates import Rates, Steps
 
 CATALOGUE = f"genai-prices {genai_prices.__version__}"
 
@@ -33,20 +26,6 @@ _PROVIDERS: Mapping[str, str] = MappingProxyType(
         "bedrock": "aws",
     }
 )
-_MINUTE = 60
-
-
-class _Steps(NamedTuple):
-    """Rates that depend on how long the input is."""
-
-    base: Rates
-    longer: tuple[tuple[int, Rates], ...]  # for more input tokens than this; descending
-
-    def rates(self, input_tokens: int) -> Rates:
-        for above, rates in self.longer:
-            if input_tokens > above:
-                return rates
-        return self.base
 
 
 def load() -> None:
@@ -54,25 +33,16 @@ def load() -> None:
     get_snapshot()
 
 
-def catalogue_cost(
-    provider: str, model: str, usage: Usage, *, at: float, service_tier: str | None = None
-) -> Decimal | None:
-    """USD for an answer of `model` at `provider`; None where the catalogue does not know.
+def catalogue_steps(provider: str, model: str, service_tier: str | None, at: float) -> Steps | None:
+    """The prices of `model` at `provider`; None where the catalogue does not know it.
 
     `provider` is its name in metrics, `at` in Unix seconds, `service_tier` the one that was used.
     """
-    steps = _steps(provider, model, service_tier, int(at) // _MINUTE)
-    return None if steps is None else steps.rates(usage.input_tokens).cost(usage)
-
-
-@lru_cache(maxsize=2048)
-def _steps(provider: str, model: str, service_tier: str | None, minute: int) -> _Steps | None:
     info = _model(provider, model)
     if info is None:
         return None
-    at = datetime.fromtimestamp(minute * _MINUTE, tz=UTC)
     context = {"service_tier": service_tier} if service_tier else None
-    return _of(info.get_prices(at, context))
+    return _of(info.get_prices(datetime.fromtimestamp(at, tz=UTC), context))
 
 
 def _model(provider: str, model: str) -> ModelInfo | None:
@@ -82,7 +52,7 @@ def _model(provider: str, model: str) -> ModelInfo | None:
     return None if found is None else found.find_model(model.lower(), all_providers=providers)
 
 
-def _of(price: ModelPrice) -> _Steps:
+def _of(price: ModelPrice) -> Steps:
     prices = (
         price.input_mtok,
         price.cache_read_mtok,
@@ -96,7 +66,7 @@ def _of(price: ModelPrice) -> _Steps:
     base, *longer = (
         Rates(*(_at_length(each, above) for each in prices)) for above in (-1, *sorted(starts))
     )
-    return _Steps(base, tuple(zip(sorted(starts), longer, strict=True))[::-1])
+    return Steps(base, tuple(zip(sorted(starts), longer, strict=True))[::-1])
 
 
 def _at_length(price: Decimal | TieredPrices | None, above: int) -> Decimal | None:

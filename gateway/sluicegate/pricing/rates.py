@@ -45,6 +45,44 @@ class Rates(NamedTuple):
             total += tokens * price
         return total.scaleb(-_MILLION)
 
+    def above(self, below: Rates) -> Rates:
+        """These, and those of `below` where these say nothing.
+
+        Kinds that are priced as `input` or `output` follow whoever prices that.
+        """
+        cached, written, reasoned = self.cached_input, self.cache_write, self.reasoning
+        if self.input is None:
+            cached = below.cached_input if cached is None else cached
+            written = below.cache_write if written is None else written
+        if self.output is None:
+            reasoned = below.reasoning if reasoned is None else reasoned
+        return Rates(
+            input=below.input if self.input is None else self.input,
+            cached_input=cached,
+            cache_write=written,
+            output=below.output if self.output is None else self.output,
+            reasoning=reasoned,
+        )
+
+
+class Steps(NamedTuple):
+    """Rates that depend on how long the input is."""
+
+    base: Rates
+    longer: tuple[tuple[int, Rates], ...] = ()  # for more input tokens than this; descending
+
+    def rates(self, input_tokens: int) -> Rates:
+        """Those for an input of so many tokens, cached ones included."""
+        for above, rates in self.longer:
+            if input_tokens > above:
+                return rates
+        return self.base
+
+    def below(self, own: Rates) -> Steps:
+        """The same steps, with `own` above each."""
+        longer = tuple((above, own.above(rates)) for above, rates in self.longer)
+        return Steps(own.above(self.base), longer)
+
 
 def own_rates(pricing: Pricing) -> Rates:
     """A deployment's own prices. Raises decimal.InvalidOperation where compile let nonsense by."""

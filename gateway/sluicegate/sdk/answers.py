@@ -15,7 +15,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 
 from sluicegate.api.outcome import Outcome, answer_outcome
 from sluicegate.model import TERMINAL_EVENTS
-from sluicegate.pricing import catalogue_cost
+from sluicegate.pricing import Priced, answer_cost
 
 _log = logging.getLogger("sluicegate")
 _ModelT = TypeVar("_ModelT", bound=openai.BaseModel)
@@ -90,14 +90,11 @@ def _add_cost(response: dict[str, Any], outcome: Outcome, provider: str, model: 
     cost: Decimal | None = None
     # Counts that are not there are not zero.
     if outcome.usage is not None and {"input_tokens", "output_tokens"} <= usage.keys():
-        for name in dict.fromkeys((outcome.model or model, model)):
-            cost = catalogue_cost(
-                provider,
-                name,
-                outcome.usage,
-                at=time.time(),
-                service_tier=outcome.service_tier,
-            )
-            if cost is not None:
-                break
+        cost = answer_cost(
+            Priced(provider, model),
+            outcome.usage,
+            at=time.time(),
+            service_tier=outcome.service_tier,
+            said_model=outcome.model,
+        )
     cast("dict[str, Any]", usage)["cost"] = None if cost is None else float(cost)

@@ -1,0 +1,60 @@
+"""What one answer cost, and by whose prices.
+
+A model is looked up once a minute at most, since some prices begin on a date; in between a price is
+a few multiplications.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+
+from sluicegate.config import Pricing
+from sluicegate.model import Usage
+from sluicegate.pricing.catalogue import catalogue_steps
+from sluicegate.pricing.rates import Rates, Steps, own_rates
+
+_MINUTE = 60
+
+
+class Priced(NamedTuple):
+    """What was called: `provider` by its name in metrics, `model` by the name that it has there.
+
+    `own` are the deployment's prices: what they leave out comes from the catalogue.
+    """
+
+    provider: str
+    model: str
+    own: Pricing | None = None
+
+
+def answer_cost(
+    called: Priced,
+    usage: Usage,
+    *,
+    at: float,
+    service_tier: str | None = None,
+    said_model: str | None = None,
+) -> Decimal | None:
+    """USD for an answer; None where the price of a token is not known, never a made-up 0.
+
+    `at` is in Unix seconds. `service_tier` and `said_model` are what the upstream says it used: its
+    name is more exact than the one that was asked for (a version, what is behind an alias), which
+    counts where the catalogue does not know the other.
+    """
+    steps = _steps(called, said_model, service_tier, int(at) // _MINUTE)
+    return None if steps is None else steps.rates(usage.input_tokens).cost(usage)
+
+
+@lru_cache(maxsize=4096)
+def _steps(
+    called: Priced, said_model: str | None, service_tier: str | None, minute: int
+) -> Steps | None:
+    at = float(minute * _MINUTE)
+    steps: Steps | None = None
+    for name in dict.fromkeys((said_model or called.model, called.model)):
+        steps = steps or catalogue_steps(called.provider, name, service_tier, at)
+    if called.own is None:
+        return steps
+    return (steps or Steps(Rates())).below(own_rates(called.own))
