@@ -163,7 +163,16 @@ def test_a_violation_names_its_field() -> None:
 
 @pytest.mark.parametrize(
     ("delay", "seconds"),
-    [("34.4s", 34.4), ("7s", 7.0), ("0s", 0.0), ("s", 5.0), ("-1s", 5.0), ("1e9s", 5.0), (7, 5.0)],
+    [
+        ("34.4s", 34.4),
+        ("7s", 7.0),
+        ("0s", 0.0),
+        ("s", 5.0),
+        ("-1s", 5.0),
+        ("1e9s", 5.0),
+        (7, 5.0),
+        ("9999999999s", 86_400),
+    ],
 )
 def test_how_long_to_wait(delay: object, seconds: float) -> None:
     detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
@@ -171,7 +180,7 @@ def test_how_long_to_wait(delay: object, seconds: float) -> None:
     assert heard(429, body, {"retry-after": "5"}).retry_after == seconds
 
 
-@pytest.mark.parametrize("name", ["nan", "inf", "-1", "Wed, 21 Oct 2026 07:28:00 GMT"])
+@pytest.mark.parametrize("name", ["nan", "inf", "-1", "Wed, 99 Oct 2026"])
 def test_a_wait_that_is_no_number(name: str) -> None:
     assert heard(503, b"", {"retry-after": name}).retry_after is None
 

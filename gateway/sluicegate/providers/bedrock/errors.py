@@ -14,18 +14,8 @@ import msgspec
 
 from sluicegate.framing.aws_eventstream import HeaderValue
 from sluicegate.model import ApiError
-
-_LONGEST_MESSAGE = 2000
-_CONTEXT_LENGTH = "context_length_exceeded"
-# Words of the messages for input that the model has no room for; there is no code for it.
-_TOO_LONG = (
-    "input is too long",
-    "prompt is too long",
-    "too many input tokens",
-    "exceed context limit",
-    "maximum context length",
-    "input length and",
-)
+from sluicegate.wires.failures import cause, credential_error, shown
+from sluicegate.wires.waiting import retry_after
 
 
 class _Kind(NamedTuple):
@@ -110,7 +100,9 @@ def answer_error(source: Source, status: int, headers: Mapping[str, str], body: 
     said = _read(body)
     name = headers.get("x-amzn-errortype") or said.type or ""
     kind = _kind(name) or _BY_STATUS.get(status) or _other(status)
-    return _error(source, kind, said.message or said.Message, f"HTTP {status}", _seconds(headers))
+    return _error(
+        source, kind, said.message or said.Message, f"HTTP {status}", retry_after(headers)
+    )
 
 
 def frame_error(source: Source, headers: Mapping[str, HeaderValue], payload: bytes) -> ApiError:
@@ -131,23 +123,22 @@ def failed_answer(source: Source, reason: str) -> ApiError:
 
 
 def _error(
-    source: Source, kind: _Kind, message: str | None, what: str, retry_after: float | None
+    source: Source, kind: _Kind, message: str | None, what: str, wait: float | None
 ) -> ApiError:
     if kind is _CREDENTIAL:
-        return ApiError(
-            kind.status,
-            f"The upstream refused the credential of deployment {source.label} ({what}).",
-            type=kind.type,
-            code=kind.code,
-            should_retry=False,
-        )
-    shown = (message or "")[:_LONGEST_MESSAGE]
-    if not shown.strip() or any(secret in shown for secret in source.secrets):
-        shown = f"Deployment {source.label} answered {what}."
-    code = kind.code
-    if kind is _INVALID and any(words in shown.lower() for words in _TOO_LONG):
-        code = _CONTEXT_LENGTH
-    return ApiError(kind.status, shown, type=kind.type, code=code, retry_after=retry_after)
+        return credential_error(source.label, what)
+    text = shown(message or "", source.secrets)
+    if not text.strip():
+        text = f"Deployment {source.label} answered {what}."
+    why = cause(kind.status, message or "") if kind is _INVALID else None
+    return ApiError(
+        kind.status,
+        text,
+        type=kind.type,
+        code=why or kind.code,
+        param=None if why is None else "input",
+        retry_after=wait,
+    )
 
 
 def _kind(name: str) -> _Kind | None:
@@ -169,11 +160,3 @@ def _read(body: bytes) -> _Body:
         return _body.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _Body()
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    try:
-        value = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None

@@ -1,6 +1,7 @@
 """Upstream errors that are already in the OpenAI envelope.
 
-Code, param, type and retry-after survive.
+Code, param, type and retry-after survive; but the two causes that decide what is tried next have
+OpenAI's code for them whatever the upstream calls them (wires/failures.py).
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import NamedTuple, cast
 import msgspec
 
 from sluicegate.model import ApiError
+from sluicegate.wires.failures import BAD_GATEWAY, cause, credential_error
+from sluicegate.wires.waiting import retry_after
 
 _MAX_MESSAGE = 2000
 _MAX_NAME = 200
 _MOST_FINDINGS = 16
-_LONGEST_WAIT = 24 * 3600.0  # seconds; whoever says more can't mean it
-_BAD_GATEWAY = 502
 
 
 class _Said(NamedTuple):
@@ -31,7 +32,7 @@ class _Said(NamedTuple):
 # The upstream's own status where it tells the client something true about the client's request or
 # about waiting; 401/403 speak of the deployment's credential, and 3xx of its address: both are the
 # gateway's fault, so 502.
-_STATUS = {401: _BAD_GATEWAY, 403: _BAD_GATEWAY, 407: _BAD_GATEWAY, 408: 504, 424: 502, 529: 503}
+_STATUS = {401: BAD_GATEWAY, 403: BAD_GATEWAY, 407: BAD_GATEWAY, 408: 504, 424: 502, 529: 503}
 
 
 def upstream_error(label: str, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
@@ -39,25 +40,21 @@ def upstream_error(label: str, status: int, headers: Mapping[str, str], body: by
 
     `label` names the deployment. `body` is shown in parts, so it must not hold a credential.
     """
-    retry_after = _seconds(headers)
-    if status in (401, 403):
-        return ApiError(
-            _BAD_GATEWAY,
-            f"The upstream refused the credential of deployment {label} (HTTP {status}).",
-            type="server_error",
-            code="upstream_credential",
-            should_retry=False,
-        )
     said = _decode(body)
+    why = cause(status, said.message, said.code)
+    if status == 401 or (status == 403 and why is None):
+        return credential_error(label, f"HTTP {status}")
+    if status == 403:
+        status = 400  # nobody's credential is bad
     message = said.message[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}."
-    client_status = _STATUS.get(status, status if status >= 400 else _BAD_GATEWAY)
+    client_status = _STATUS.get(status, status if status >= 400 else BAD_GATEWAY)
     return ApiError(
         client_status,
         message,
         type=said.type or ("invalid_request_error" if client_status < 500 else "server_error"),
         param=said.param,
-        code=said.code,
-        retry_after=retry_after,
+        code=why or said.code,
+        retry_after=retry_after(headers),
     )
 
 
@@ -110,18 +107,3 @@ def _text(value: object) -> str | None:
 
 def _name(value: object) -> str | None:
     return value[:_MAX_NAME] if isinstance(value, str) else None
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, else `retry-after` in seconds; a day at most.
-
-    An HTTP date is left to the client's own back-off.
-    """
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            value = float(headers.get(name, "")) * scale
-        except ValueError:
-            continue
-        if 0 <= value < float("inf"):
-            return min(value, _LONGEST_WAIT)
-    return None

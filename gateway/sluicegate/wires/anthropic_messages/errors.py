@@ -10,16 +10,21 @@ import msgspec
 
 from sluicegate.model import ApiError
 from sluicegate.wires.anthropic_messages.said import UNREADABLE, Failure
-
-_MAX_MESSAGE = 2000
-_BAD_GATEWAY = 502
-_RATE_LIMIT = "rate_limit_exceeded"
+from sluicegate.wires.failures import (
+    BAD_GATEWAY,
+    RATE_LIMIT,
+    cause,
+    credential_error,
+    error_type,
+    shown,
+)
+from sluicegate.wires.waiting import retry_after
 
 # 401 and 403 speak of the deployment's credential and 3xx of its address, which is the gateway's
 # fault; 402 of an account that is empty, as OpenAI says with 429; 529 is overload.
 _STATUS: Mapping[int, int] = MappingProxyType({408: 504, 424: 502, 529: 503})
 _CODES: Mapping[int, str] = MappingProxyType(
-    {404: "model_not_found", 413: "request_too_large", 429: _RATE_LIMIT, 529: "server_overloaded"}
+    {404: "model_not_found", 413: "request_too_large", 429: RATE_LIMIT, 529: "server_overloaded"}
 )
 # Of an error inside a stream: the status that it would have had.
 _STREAM_STATUS: Mapping[str, int] = MappingProxyType(
@@ -30,10 +35,6 @@ _STREAM_STATUS: Mapping[str, int] = MappingProxyType(
         "timeout_error": 504,
         "overloaded_error": 503,
     }
-)
-_TOO_LONG = re.compile(
-    r"prompt is too long|exceeds? (?:the )?(?:model's )?context|context (?:window|limit)",
-    re.IGNORECASE,
 )
 _EMPTY_ACCOUNT = re.compile(r"credit balance is too low", re.IGNORECASE)
 # Validation errors begin with the path of what they are about.
@@ -71,13 +72,7 @@ def http_error(
     """
     said = _decode(body)
     if status in (401, 403):
-        return ApiError(
-            _BAD_GATEWAY,
-            f"The upstream refused the credential of deployment {label} (HTTP {status}).",
-            type="server_error",
-            code="upstream_credential",
-            should_retry=False,
-        )
+        return credential_error(label, f"HTTP {status}")
     if status == 402 or _EMPTY_ACCOUNT.search(said.message):
         return ApiError(
             429,
@@ -86,16 +81,16 @@ def http_error(
             code="insufficient_quota",
             should_retry=False,
         )
-    message = _shown(said.message, secrets) or f"Deployment {label} answered HTTP {status}."
-    client_status = _STATUS.get(status, status if status >= 400 else _BAD_GATEWAY)
+    message = shown(said.message, secrets) or f"Deployment {label} answered HTTP {status}."
+    client_status = _STATUS.get(status, status if status >= 400 else BAD_GATEWAY)
     code, param = _code(status, said.message)
     return ApiError(
         client_status,
         message,
-        type=_type(client_status),
+        type=error_type(client_status),
         code=code,
         param=param,
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
         should_retry=_should_retry(headers),
     )
 
@@ -104,29 +99,24 @@ def stream_error(label: str, failure: Failure | None, secrets: tuple[str, ...]) 
     """The error of an answer that failed after it had begun."""
     said = failure or Failure()
     status = _STREAM_STATUS.get(said.type, 500)
-    message = _shown(said.message, secrets) or f"Deployment {label} failed while it answered."
+    message = shown(said.message, secrets) or f"Deployment {label} failed while it answered."
     code, param = _code(status, said.message)
     if status in (429, 503):  # the closed set of Response.error has no other word for overload
-        code = _RATE_LIMIT
+        code = RATE_LIMIT
     return ApiError(
         status,
         message,
-        type=_type(status),
+        type=error_type(status),
         code=code or ("server_error" if status >= 500 else "invalid_prompt"),
         param=param,
     )
 
 
-def _shown(message: str, secrets: tuple[str, ...]) -> str:
-    if any(secret in message for secret in secrets):
-        return ""
-    return message[:_MAX_MESSAGE]
-
-
 def _code(status: int, message: str) -> tuple[str | None, str | None]:
     """Code and param. The API has neither, so they are read from status and text."""
-    if status in (400, 413) and _TOO_LONG.search(message):
-        return "context_length_exceeded", "input"
+    why = cause(status, message)
+    if why is not None:
+        return why, "input"
     param = None
     if status in (400, 404):
         path = _PATH.match(message)
@@ -134,29 +124,11 @@ def _code(status: int, message: str) -> tuple[str | None, str | None]:
     return _CODES.get(status, "server_error" if status >= 500 else None), param
 
 
-def _type(status: int) -> str:
-    if status == 429:
-        return "rate_limit_error"
-    return "invalid_request_error" if status < 500 else "server_error"
-
-
 def _decode(body: bytes) -> Failure:
     try:
         return _envelope.decode(body).error or Failure()
     except UNREADABLE:
         return Failure()
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, else `retry-after` in seconds; an HTTP date is left to the client."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            value = float(headers.get(name, "")) * scale
-        except ValueError:
-            continue
-        if 0 <= value < float("inf"):
-            return value
-    return None
 
 
 def _should_retry(headers: Mapping[str, str]) -> bool | None:

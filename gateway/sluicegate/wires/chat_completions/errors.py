@@ -16,14 +16,20 @@ from msgspec import Raw, Struct
 
 from sluicegate.model import ApiError
 from sluicegate.wires.chat_completions.said import UNREADABLE
+from sluicegate.wires.failures import (
+    BAD_GATEWAY,
+    RATE_LIMIT,
+    cause,
+    credential_error,
+    error_type,
+    shown,
+)
+from sluicegate.wires.waiting import retry_after
 
-_MAX_MESSAGE = 2000
-_BAD_GATEWAY = 502
-_RATE_LIMIT = "rate_limit_exceeded"
 _QUOTA = "insufficient_quota"
 # 401 and 403 speak of the deployment's credential and 3xx of its address: the gateway's fault.
 _STATUS: Mapping[int, int] = MappingProxyType(
-    {407: _BAD_GATEWAY, 408: 504, 424: 502, 498: 503, 529: 503}
+    {407: BAD_GATEWAY, 408: 504, 424: 502, 498: 503, 529: 503}
 )
 _BY_TYPE: tuple[tuple[str, int], ...] = (
     ("rate_limit", 429),
@@ -36,11 +42,6 @@ _BY_TYPE: tuple[tuple[str, int], ...] = (
     ("badrequest", 400),
     ("context_length", 400),
     ("exceed_context", 400),
-)
-_TOO_LONG = re.compile(
-    r"(?:maximum|available|model'?s?|exceeds?(?: the)?) context"
-    r"|context (?:length|window|size|limit)|prompt is too long|too many tokens",
-    re.IGNORECASE,
 )
 _MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 # What the parameters are called here.
@@ -95,21 +96,21 @@ def http_error(
     `label` names the deployment. Text of the upstream that repeats one of `secrets` is not shown.
     """
     said = failure(body)
-    if status in {401, 403}:
-        return _credential_error(label, status)
+    if _is_credential(status, said):
+        return credential_error(label, f"HTTP {status}")
     return _error(label, status, said, secrets, headers)
 
 
 def stream_error(label: str, said: Failure, secrets: tuple[str, ...]) -> ApiError:
     """The error of an answer that failed after it had begun."""
     status = _status_of(said)
-    if status in {401, 403}:
-        return _credential_error(label, status)
+    if _is_credential(status, said):
+        return credential_error(label, f"HTTP {status}")
     error = _error(label, status, said, secrets, {})
     if error.status not in {429, 503} or error.error.code == _QUOTA:
         return error
     # The closed set of Response.error has no other word for overload.
-    return ApiError(error.status, error.error.message, type=error.error.type, code=_RATE_LIMIT)
+    return ApiError(error.status, error.error.message, type=error.error.type, code=RATE_LIMIT)
 
 
 def failure(body: bytes | Raw) -> Failure:
@@ -155,36 +156,35 @@ def _error(
     secrets: tuple[str, ...],
     headers: Mapping[str, str],
 ) -> ApiError:
-    message = "" if any(secret in said.message for secret in secrets) else said.message
+    message = shown(said.message, secrets)
     if status == 402 or said.code == _QUOTA:
         return ApiError(
             429,
-            message[:_MAX_MESSAGE] or f"The account of deployment {label} has no credit left.",
+            message or f"The account of deployment {label} has no credit left.",
             type=_QUOTA,
             code=_QUOTA,
             should_retry=False,
         )
-    client_status = _STATUS.get(status, status if status >= 400 else _BAD_GATEWAY)
-    code, param = _code(client_status, said)
+    why = cause(status, said.message, said.code or said.type)
+    if status == 403 and why is not None:
+        status = 400  # nobody's credential is bad
+    client_status = _STATUS.get(status, status if status >= 400 else BAD_GATEWAY)
+    code, param = (why, "input") if why is not None else _code(client_status, said)
     return ApiError(
         client_status,
-        message[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}.",
-        type=_type(client_status),
+        message or f"Deployment {label} answered HTTP {status}.",
+        type=error_type(client_status),
         code=code,
         param=param,
-        retry_after=_retry_after(headers),
+        retry_after=retry_after(headers),
         should_retry={"true": True, "false": False}.get(headers.get("x-should-retry", "")),
     )
 
 
-def _credential_error(label: str, status: int) -> ApiError:
-    return ApiError(
-        _BAD_GATEWAY,
-        f"The upstream refused the credential of deployment {label} (HTTP {status}).",
-        type="server_error",
-        code="upstream_credential",
-        should_retry=False,
-    )
+def _is_credential(status: int, said: Failure) -> bool:
+    if status == 403:
+        return cause(status, said.message, said.code) is None
+    return status == 401
 
 
 def _status_of(said: Failure) -> int:
@@ -201,14 +201,12 @@ def _status_of(said: Failure) -> int:
 
 def _code(status: int, said: Failure) -> tuple[str | None, str | None]:
     """Code and param."""
-    if status in {400, 413, 422} and _TOO_LONG.search(said.message):
-        return "context_length_exceeded", "input"
     param = _param(said.param) if status < 500 else None
     code = said.code if isinstance(said.code, str) and not said.code.isdecimal() else None
     if code is None:
         if status == 404 and _MODEL.search(said.message):
             return "model_not_found", "model"
-        code = {413: "request_too_large", 429: _RATE_LIMIT}.get(status)
+        code = {413: "request_too_large", 429: RATE_LIMIT}.get(status)
     return code or ("server_error" if status >= 500 else None), param
 
 
@@ -217,21 +215,3 @@ def _param(param: str | None) -> str | None:
         return None
     name = re.split(r"[.\[]", param, maxsplit=1)[0]
     return _PARAMS.get(name) or (param if name in _PLAIN else None)
-
-
-def _type(status: int) -> str:
-    if status == 429:
-        return "rate_limit_error"
-    return "invalid_request_error" if status < 500 else "server_error"
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, else `retry-after` in seconds; an HTTP date is left to the client."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            value = float(headers.get(name, "")) * scale
-        except ValueError:
-            continue
-        if 0 <= value < float("inf"):
-            return value
-    return None

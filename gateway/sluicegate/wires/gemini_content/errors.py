@@ -10,15 +10,21 @@ import msgspec
 from msgspec import Struct
 
 from sluicegate.model import ApiError
+from sluicegate.wires.failures import (
+    BAD_GATEWAY,
+    RATE_LIMIT,
+    cause,
+    credential_error,
+    error_type,
+    shown,
+)
 from sluicegate.wires.gemini_content.said import UNREADABLE, Failure
+from sluicegate.wires.waiting import duration, retry_after
 
-_MAX_MESSAGE = 2000
-_BAD_GATEWAY = 502
-_RATE_LIMIT = "rate_limit_exceeded"
 # 401 and 403 speak of the deployment's credential and 3xx of its address: the gateway's fault.
 _STATUS: Mapping[int, int] = MappingProxyType({408: 504, 424: 502, 499: 502})
 _CODES: Mapping[int, str] = MappingProxyType(
-    {404: "model_not_found", 413: "request_too_large", 429: _RATE_LIMIT, 503: "server_overloaded"}
+    {404: "model_not_found", 413: "request_too_large", 429: RATE_LIMIT, 503: "server_overloaded"}
 )
 # google.rpc.Code, by name: the HTTP status it goes with.
 _BY_NAME: Mapping[str, int] = MappingProxyType(
@@ -39,13 +45,7 @@ _BY_NAME: Mapping[str, int] = MappingProxyType(
 _BAD_KEY = frozenset(
     {"API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "API_KEY_EXPIRED", "ACCESS_TOKEN_EXPIRED"}
 )
-_TOO_LONG = re.compile(
-    r"input token count.{0,60}exceeds|exceeds the maximum number of tokens"
-    r"|context (?:window|length|limit)",
-    re.IGNORECASE,
-)
 _TOO_LARGE = re.compile(r"payload size exceeds", re.IGNORECASE)
-_DELAY = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 # Violations name a field of the request, in either case.
 _PARAMS: tuple[tuple[str, str], ...] = (
     ("max_output_tokens", "max_output_tokens"),
@@ -97,10 +97,10 @@ def http_error(
     said = _decode(body)
     details = _details_of(said)
     if status in {401, 403} or any(detail.reason in _BAD_KEY for detail in details):
-        return _credential_error(label, status)
+        return credential_error(label, f"HTTP {status}")
     error = _api_error(label, status, said, details, secrets)
     if error.retry_after is None:
-        error.retry_after = _seconds(headers.get("retry-after", ""))
+        error.retry_after = retry_after(headers)
     return error
 
 
@@ -111,17 +111,15 @@ def stream_error(label: str, said: Failure, secrets: tuple[str, ...]) -> ApiErro
         status = 500
     details = _details_of(said)
     if status in {401, 403} or any(detail.reason in _BAD_KEY for detail in details):
-        return _credential_error(label, status)
+        return credential_error(label, f"HTTP {status}")
     error = _api_error(label, status, said, details, secrets)
-    if error.status in {
-        429,
-        503,
-    }:  # the closed set of Response.error has no other word for overload
+    if error.status in {429, 503}:
+        # The closed set of Response.error has no other word for overload.
         return ApiError(
             error.status,
             error.error.message,
             type=error.error.type,
-            code=_RATE_LIMIT,
+            code=RATE_LIMIT,
             retry_after=error.retry_after,
         )
     return error
@@ -135,38 +133,28 @@ def is_status(body: bytes) -> bool:
 def _api_error(
     label: str, status: int, said: Failure, details: list[_Detail], secrets: tuple[str, ...]
 ) -> ApiError:
-    client_status = _STATUS.get(status, status if status >= 400 else _BAD_GATEWAY)
-    shown = "" if any(secret in said.message for secret in secrets) else said.message
+    client_status = _STATUS.get(status, status if status >= 400 else BAD_GATEWAY)
     code, param = _code(status, said.message, details)
     return ApiError(
         client_status,
-        shown[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}.",
-        type=_type(client_status),
+        shown(said.message, secrets) or f"Deployment {label} answered HTTP {status}.",
+        type=error_type(client_status),
         code=code or ("server_error" if client_status >= 500 else None),
         param=param,
         retry_after=next(
-            (delay for detail in details if (delay := _delay(detail.retry_delay)) is not None), None
+            (delay for detail in details if (delay := duration(detail.retry_delay)) is not None),
+            None,
         ),
-    )
-
-
-def _credential_error(label: str, status: int) -> ApiError:
-    return ApiError(
-        _BAD_GATEWAY,
-        f"The upstream refused the credential of deployment {label} (HTTP {status}).",
-        type="server_error",
-        code="upstream_credential",
-        should_retry=False,
     )
 
 
 def _code(status: int, message: str, details: list[_Detail]) -> tuple[str | None, str | None]:
     """Code and param, which are read from status, text and violations."""
-    if status in {400, 413}:
-        if _TOO_LONG.search(message):
-            return "context_length_exceeded", "input"
-        if _TOO_LARGE.search(message):
-            return "request_too_large", "input"
+    why = cause(status, message)
+    if why is not None:
+        return why, "input"
+    if status in {400, 413} and _TOO_LARGE.search(message):
+        return "request_too_large", "input"
     param = "model" if status == 404 else None
     if status == 400:
         fields = [v.field for detail in details for v in detail.field_violations or ()]
@@ -177,12 +165,6 @@ def _code(status: int, message: str, details: list[_Detail]) -> tuple[str | None
 def _param(field: str) -> str | None:
     name = _CAMEL.sub("_", field).lower()
     return next((param for part, param in _PARAMS if part in name), None)
-
-
-def _type(status: int) -> str:
-    if status == 429:
-        return "rate_limit_error"
-    return "invalid_request_error" if status < 500 else "server_error"
 
 
 def _decode(body: bytes) -> Failure:
@@ -200,18 +182,3 @@ def _details_of(said: Failure) -> list[_Detail]:
         return _details.decode(said.details) if bytes(said.details) else []
     except UNREADABLE:
         return []
-
-
-def _delay(text: str | None) -> float | None:
-    """A google.protobuf.Duration in seconds."""
-    found = _DELAY.fullmatch(text or "")
-    return float(found[1]) if found else None
-
-
-def _seconds(text: str) -> float | None:
-    """`retry-after` in seconds; an HTTP date is left to the client's own back-off."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if 0 <= value < float("inf") else None
