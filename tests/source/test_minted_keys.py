@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from sluicegate.auth.keys import key_id, mint
+from sluicegate.compile import Rotation, WantedKey
 from sluicegate.source.keystore import (
     KeyRefused,
     KeyStore,
-    Rotation,
     StoredKey,
-    WantedKey,
     default_state_dir,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from sluicegate.compile.settings import Settings
 from sluicegate.config import Config
 from sluicegate.resources.diagnostics import Diagnostic
 from sluicegate.resources.inventory import Inputs
-from sluicegate.resources.objects import ResourceRef
+from sluicegate.resources.objects import ResourceRef, SecretRef
 
 _KEPT = "The last good version is still served."
 
@@ -70,6 +70,16 @@ class Compilation(Struct, frozen=True, eq=False, gc=False):
         outcome = self.state.outcomes.get(ref)
         note = _KEPT if outcome is not None and outcome.kept else ""
         return conditions_of(self.findings.get(ref, ()), note)
+
+    def secrets_of(self, ref: ResourceRef) -> tuple[SecretRef, ...]:
+        """The Secrets that were looked up for an object, found or not."""
+        outcome = self.state.outcomes.get(ref)
+        uses = outcome.uses if outcome is not None else ()
+        return tuple(use for use in uses if isinstance(use, SecretRef))
+
+    def users_of(self, secret: SecretRef) -> Collection[ResourceRef]:
+        """The objects that a Secret was looked up for."""
+        return self.state.users.get(secret) or ()
 
     def diagnostics(self) -> Iterator[Diagnostic]:
         """All findings with file and line, by object."""

@@ -5,61 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 
-import msgspec
-
-from sluicegate.compile.compilation import MintRequest
-from sluicegate.resources import Inputs, Resource, ResourceRef, Secret
-from sluicegate.resources.durations import DurationError, parse_duration
-from sluicegate.resources.timestamps import TimestampError, parse_timestamp
-from sluicegate.source.keystore import KeyRefused, Rotation, StoredKey, WantedKey
-
-
-class _Rotation(msgspec.Struct, rename="camel"):
-    requested_at: str
-    overlap: str = "24h"
-
-
-class _Generate(msgspec.Struct, rename="camel"):
-    secret_name: str
-
-
-class _Client(msgspec.Struct, rename="camel"):
-    generate: _Generate | None = None
-    rotation: _Rotation | None = None
-
-
-class _Spec(msgspec.Struct, rename="camel"):
-    client: _Client | None = None
-
-
-class _Manifest(msgspec.Struct, rename="camel"):
-    spec: _Spec
-
+from sluicegate.compile import MintRequest, WantedKey, wanted_key
+from sluicegate.resources import Inputs, ResourceRef, Secret
+from sluicegate.source.keystore import KeyRefused, StoredKey
 
 # How many objects are looked at between two chances for the event loop to serve requests.
 _STEP = 50
-
-_decoder = msgspec.json.Decoder(_Manifest)
-
-
-def wanted_key(resource: Resource) -> WantedKey | None:
-    """The key that an object wants to have minted; None where it wants none or is not valid."""
-    if resource.ref.kind != "ApiKey" or b'"generate"' not in resource.manifest:
-        return None
-    try:
-        client = _decoder.decode(resource.manifest).spec.client
-        if client is None or client.generate is None:
-            return None
-        rotation = None
-        if client.rotation is not None:
-            rotation = Rotation(
-                parse_timestamp(client.rotation.requested_at),
-                parse_duration(client.rotation.overlap),
-            )
-    except (msgspec.DecodeError, TimestampError, DurationError):
-        return None
-    ref = resource.ref
-    return WantedKey(ref.namespace, ref.name, client.generate.secret_name, rotation)
 
 
 def secret_of(stored: StoredKey) -> Secret:

@@ -26,6 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from sluicegate.auth.keys import is_admissible, key_id, mint
+from sluicegate.compile import WantedKey
 from sluicegate.telemetry.logs import log
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -42,22 +43,6 @@ def default_state_dir(environ: Mapping[str, str]) -> Path:
         return Path(xdg) / "sluicegate"
     home = environ.get("HOME")
     return Path(home) / ".local/state/sluicegate" if home else Path("/var/lib/sluicegate")
-
-
-class Rotation(NamedTuple):
-    """`spec.client.rotation`: a later `requested_at` (Unix seconds) asks for a new key, once."""
-
-    requested_at: int
-    overlap: float  # seconds that the key before serves on
-
-
-class WantedKey(NamedTuple):
-    """An ApiKey with `spec.client.generate`."""
-
-    namespace: str
-    name: str
-    secret_name: str
-    rotation: Rotation | None
 
 
 @dataclass(frozen=True, slots=True)

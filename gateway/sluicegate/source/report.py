@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sluicegate.compile import Compilation
+from sluicegate.compile import Compilation, WantedKey
 from sluicegate.compile.compilation import entry_id
 from sluicegate.compile.enforcement import NOT_ENFORCED
 from sluicegate.compile.findings import Finding, diagnostic
@@ -15,7 +15,6 @@ from sluicegate.config import ClientKey
 from sluicegate.resources import Resource, ResourceRef
 from sluicegate.resources.diagnostics import field_name
 from sluicegate.source.files import FileSet
-from sluicegate.source.keystore import WantedKey
 
 _GENERATE = ("spec", "client", "generate")
 _STEP = 25  # objects that are looked at in one slice
