@@ -15,7 +15,6 @@ from msgspec import Raw, Struct
 
 from sluicegate.api import invalid
 from sluicegate.api.parameters import Parameters
-from sluicegate.api.request import given
 from sluicegate.api.tools import (
     CustomTool,
     ForcedHosted,
@@ -105,32 +104,32 @@ def echo(parameters: Parameters, *, store: bool) -> Echo:
     promise of `true` would be the upstream's to keep.
     """
     fields = parameters.fields
-    temperature, top_p = given(fields.temperature), given(fields.top_p)
-    parallel = given(fields.parallel_tool_calls)
+    temperature, top_p = fields.temperature, fields.top_p
+    parallel = fields.parallel_tool_calls
     value = _Echo(
         background=False,
-        frequency_penalty=given(fields.frequency_penalty) or 0.0,
-        instructions=given(fields.instructions),
-        max_output_tokens=given(fields.max_output_tokens),
-        max_tool_calls=given(fields.max_tool_calls),
+        frequency_penalty=fields.frequency_penalty or 0.0,
+        instructions=fields.instructions,
+        max_output_tokens=fields.max_output_tokens,
+        max_tool_calls=fields.max_tool_calls,
         parallel_tool_calls=True if parallel is None else parallel,
-        presence_penalty=given(fields.presence_penalty) or 0.0,
+        presence_penalty=fields.presence_penalty or 0.0,
         previous_response_id=None,
-        prompt_cache_key=given(fields.prompt_cache_key),
+        prompt_cache_key=fields.prompt_cache_key,
         reasoning=_reasoning(parameters),
-        safety_identifier=given(fields.safety_identifier),
+        safety_identifier=fields.safety_identifier,
         store=store,
         temperature=1.0 if temperature is None else temperature,
         text=_text(parameters),
         tool_choice=_tool_choice(parameters),
         tools=[_tool(tool) for tool in parameters.tools],
-        top_logprobs=given(fields.top_logprobs) or 0,
+        top_logprobs=fields.top_logprobs or 0,
         top_p=1.0 if top_p is None else top_p,
-        truncation=given(fields.truncation) or "disabled",
-        user=given(fields.user),
-        metadata=given(fields.metadata) or {},
+        truncation=fields.truncation or "disabled",
+        user=fields.user,
+        metadata=fields.metadata or {},
     )
-    return Echo(msgspec.json.encode(value)[1:-1], given(fields.service_tier) or "auto")
+    return Echo(msgspec.json.encode(value)[1:-1], fields.service_tier or "auto")
 
 
 def _reasoning(parameters: Parameters) -> Mapping[str, str | None]:
@@ -155,7 +154,7 @@ def _text(parameters: Parameters) -> Mapping[str, object]:
 
 def _tool_choice(parameters: Parameters) -> str | Raw:
     """As the client sent it, but for a search, of which the types know the older name only."""
-    choice = given(parameters.fields.tool_choice)
+    choice = parameters.fields.tool_choice
     if choice is None or isinstance(choice, str):
         return choice or "auto"
     forced = parameters.tool_choice

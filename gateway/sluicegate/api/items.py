@@ -271,6 +271,10 @@ def _kind(head: _Head, index: int) -> str:
     raise invalid.missing(f"input[{index}].type")
 
 
+_CALLS = (FunctionCall, CustomToolCall)
+_CALL_OUTPUTS = (FunctionCallOutput, CustomToolCallOutput)
+
+
 class CallOutput(NamedTuple):
     """What a call gave back. `place`: of its item in the input."""
 
@@ -284,12 +288,8 @@ def check_pairs(items: Sequence[Item], known_calls: AbstractSet[str] = frozenset
     They pair by call_id in any position. `known_calls`: ids of calls in a stored conversation
     before these items, which may be answered here.
     """
-    calls = {item.call_id for item in items if isinstance(item, FunctionCall | CustomToolCall)}
-    outputs = {
-        item.call_id
-        for item in items
-        if isinstance(item, FunctionCallOutput | CustomToolCallOutput)
-    }
+    calls = {item.call_id for item in items if isinstance(item, _CALLS)}
+    outputs = {item.call_id for item in items if isinstance(item, _CALL_OUTPUTS)}
     if calls == outputs:
         return
     for item in items:
@@ -314,7 +314,7 @@ def outputs_by_call(items: Sequence[Item]) -> dict[str, deque[CallOutput]]:
     """The outputs of each call_id, in their order: a history may use one for several calls."""
     found: dict[str, deque[CallOutput]] = {}
     for index, item in enumerate(items):
-        if isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+        if isinstance(item, _CALL_OUTPUTS):
             found.setdefault(item.call_id, deque()).append(CallOutput(index, item.output))
     return found
 

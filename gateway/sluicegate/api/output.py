@@ -225,15 +225,19 @@ class MessageItem:
         )
         return drafts
 
+    def add(self, delta: str, logprobs: Sequence[LogProb]) -> None:
+        """More of the open text part, of which no event tells."""
+        self._pieces.append(delta)
+        self._logprobs += logprobs
+
     def text(self, delta: str, logprobs: Sequence[LogProb]) -> Draft:
         """More of the open text part."""
-        self._pieces.append(delta)
+        self.add(delta, logprobs)
         if not logprobs:
             return Draft(
                 "response.output_text.delta",
                 b'%b%b,"sequence_number":' % (self._prefix, _encode(delta)),
             )
-        self._logprobs += logprobs
         return draft(
             "response.output_text.delta", _with(self._place, logprobs=logprobs, delta=delta)
         )

@@ -11,12 +11,11 @@ from types import MappingProxyType
 from typing import Annotated, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import Meta, Raw, Struct
 
 from sluicegate.api import invalid
 from sluicegate.api.items import Item, ItemReference, check_pairs, decode_input
-from sluicegate.api.members import decode_members
-from sluicegate.api.request import Fields, ResponsesRequest, given
+from sluicegate.api.request import Fields, ResponsesRequest
 from sluicegate.api.tools import (
     FunctionTool,
     JsonObject,
@@ -91,6 +90,7 @@ _KNOWN = frozenset(Fields.__struct_fields__) | {
     "image",
     "moderation",
 }
+_PLAIN_TEXT, _NO_REASONING = TextOptions(), ReasoningOptions()
 _text = msgspec.json.Decoder(TextOptions)
 _reasoning = msgspec.json.Decoder(ReasoningOptions)
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -113,14 +113,16 @@ _SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "prompt_cache_retention": ("in_memory", "24h"),
     }
 )
-_RANGES: tuple[tuple[str, int, int | None], ...] = (
-    ("temperature", 0, 2),
-    ("top_p", 0, 1),
-    ("presence_penalty", -2, 2),
-    ("frequency_penalty", -2, 2),
-    ("top_logprobs", 0, 20),
-    ("max_output_tokens", 16, None),
-    ("max_tool_calls", 1, None),
+_RANGES: Mapping[str, tuple[int, int | None]] = MappingProxyType(
+    {
+        "temperature": (0, 2),
+        "top_p": (0, 1),
+        "presence_penalty": (-2, 2),
+        "frequency_penalty": (-2, 2),
+        "top_logprobs": (0, 20),
+        "max_output_tokens": (16, None),
+        "max_tool_calls": (1, None),
+    }
 )
 _INCLUDE = (
     "file_search_call.results",
@@ -137,10 +139,10 @@ _INCLUDE = (
 def decode_parameters(request: ResponsesRequest) -> Parameters:
     """Type and judge the whole request. Raises ApiError (400)."""
     fields = request.fields
-    for key in decode_members(request.body):
+    for key in request.members:
         if key not in _KNOWN:
             raise invalid.invalid(f"Unknown parameter: '{key}'.", "unknown_parameter", key)
-    _check_numbers(fields)
+    _check_numbers(request)
     _check_names(fields)
     _check_metadata(fields)
     _refuse_stored(fields)
@@ -149,7 +151,7 @@ def decode_parameters(request: ResponsesRequest) -> Parameters:
     check_pairs(items)
     tools = decode_tools(fields.tools)
     _check_depths(tools)
-    text = _object(_text, fields.text, "text") or TextOptions()
+    text = _object(_text, fields.text, "text") or _PLAIN_TEXT
     if isinstance(text.format, JsonSchemaFormat) and _too_deep(text.format.schema):
         raise invalid.too_deep()
     return Parameters(
@@ -158,25 +160,20 @@ def decode_parameters(request: ResponsesRequest) -> Parameters:
         tools=tools,
         tool_choice=decode_tool_choice(fields.tool_choice, tools),
         text=text,
-        reasoning=_object(_reasoning, fields.reasoning, "reasoning") or ReasoningOptions(),
+        reasoning=_object(_reasoning, fields.reasoning, "reasoning") or _NO_REASONING,
     )
 
 
 def _refuse_stored(fields: Fields) -> None:
     """Raise ApiError (400) for what needs responses or prompts that somebody stores."""
-    if (
-        fields.previous_response_id is UNSET
-        and fields.conversation is UNSET
-        and fields.background is UNSET
-        and fields.prompt is UNSET
-    ):
-        return  # as most requests say nothing of it
     asked = {
-        "previous_response_id": given(fields.previous_response_id) is not None,
-        "conversation": given(fields.conversation) is not None,
-        "background": given(fields.background) is True,
-        "prompt": given(fields.prompt) is not None,
+        "previous_response_id": fields.previous_response_id is not None,
+        "conversation": fields.conversation is not None,
+        "background": fields.background is True,
+        "prompt": fields.prompt is not None,
     }
+    if True not in asked.values():
+        return
     if asked["previous_response_id"] and asked["conversation"]:
         raise invalid.invalid(
             "Mutually exclusive parameters: Ensure you are only providing one of: "
@@ -208,9 +205,9 @@ _T = TypeVar("_T")
 
 
 def _object(
-    decoder: msgspec.json.Decoder[_T], value: Mapping[str, Raw] | UnsetType | None, where: str
+    decoder: msgspec.json.Decoder[_T], value: Mapping[str, Raw] | None, where: str
 ) -> _T | None:
-    if value is None or isinstance(value, UnsetType):
+    if value is None:
         return None
     try:
         return decoder.decode(msgspec.json.encode(value))
@@ -223,11 +220,13 @@ def _object(
 # ----------------------------------------------------------------------------------------- ranges
 
 
-def _check_numbers(fields: Fields) -> None:
-    for name, least, most in _RANGES:
-        value = getattr(fields, name)
-        if value is not UNSET and value is not None:
-            _range(name, value, least, most)
+def _check_numbers(request: ResponsesRequest) -> None:
+    for name in request.members:
+        bounds = _RANGES.get(name)
+        if bounds is not None:
+            value = getattr(request.fields, name)
+            if value is not None:
+                _range(name, value, *bounds)
 
 
 def _range(name: str, value: float, least: int, most: int | None) -> None:
@@ -258,14 +257,13 @@ def _check_names(fields: Fields) -> None:
         ("service_tier", fields.service_tier),
         ("prompt_cache_retention", fields.prompt_cache_retention),
     ):
-        supported = _SETS[name]
-        if isinstance(value, str) and value not in supported:
+        if value is not None and value not in (supported := _SETS[name]):
             raise invalid.not_supported_value(value, supported, name)
-    for index, name in enumerate(given(fields.include) or ()):
+    for index, name in enumerate(fields.include or ()):
         if name not in _INCLUDE:
             raise invalid.not_supported_value(name, _INCLUDE, f"include[{index}]")
-    _check_length("instructions", given(fields.instructions), _LONG)
-    _check_length("safety_identifier", given(fields.safety_identifier), _IDENTIFIER)
+    _check_length("instructions", fields.instructions, _LONG)
+    _check_length("safety_identifier", fields.safety_identifier, _IDENTIFIER)
 
 
 def _check_length(param: str, value: str | None, most: int) -> None:
@@ -279,7 +277,7 @@ def _check_length(param: str, value: str | None, most: int) -> None:
 
 
 def _check_metadata(fields: Fields) -> None:
-    metadata = given(fields.metadata)
+    metadata = fields.metadata
     if not metadata:
         return
     if len(metadata) > _METADATA_PAIRS:

@@ -8,7 +8,7 @@ where a provider translates. So the cost is small, and a field that OpenAI adds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -31,69 +31,70 @@ __all__ = [
     "Fields",
     "ResponsesRequest",
     "decode_request",
-    "given",
     "merge_parameters",
     "replace_model",
 ]
 
-_T = TypeVar("_T")
-
-_Text: TypeAlias = str | UnsetType | None
-_Flag: TypeAlias = bool | UnsetType | None
-_Integer: TypeAlias = int | UnsetType | None
-_Decimal: TypeAlias = float | UnsetType | None
-_Object: TypeAlias = dict[str, Raw] | UnsetType | None
+_Text: TypeAlias = str | None
+_Flag: TypeAlias = bool | None
+_Integer: TypeAlias = int | None
+_Decimal: TypeAlias = float | None
+_Object: TypeAlias = dict[str, Raw] | None
 _List: TypeAlias = Raw | UnsetType  # an array or null; of any number of values, so not decoded
 
 
 class Fields(msgspec.Struct, frozen=True, gc=False):
-    """The top level of a body (OpenAPI CreateResponse); UNSET where the client said nothing.
+    """The top level of a body (OpenAPI CreateResponse); None where the client said nothing or null.
 
     Only the shapes are checked that policy, routing and accounting read. Sets of names and ranges
     are the upstream's to judge, or `parameters.py`'s.
     """
 
-    model: _Text = UNSET
+    model: _Text = None
     input: Raw | UnsetType = UNSET
-    stream: _Flag = UNSET
-    instructions: _Text = UNSET
-    store: _Flag = UNSET
-    background: _Flag = UNSET
-    previous_response_id: _Text = UNSET
-    conversation: str | dict[str, Raw] | UnsetType | None = UNSET
-    max_output_tokens: _Integer = UNSET
-    max_tool_calls: _Integer = UNSET
-    temperature: _Decimal = UNSET
-    top_p: _Decimal = UNSET
-    top_logprobs: _Integer = UNSET
-    presence_penalty: _Decimal = UNSET
-    frequency_penalty: _Decimal = UNSET
+    stream: _Flag = None
+    instructions: _Text = None
+    store: _Flag = None
+    background: _Flag = None
+    previous_response_id: _Text = None
+    conversation: str | dict[str, Raw] | None = None
+    max_output_tokens: _Integer = None
+    max_tool_calls: _Integer = None
+    temperature: _Decimal = None
+    top_p: _Decimal = None
+    top_logprobs: _Integer = None
+    presence_penalty: _Decimal = None
+    frequency_penalty: _Decimal = None
     tools: _List = UNSET
-    tool_choice: str | dict[str, Raw] | UnsetType | None = UNSET
-    parallel_tool_calls: _Flag = UNSET
-    text: _Object = UNSET
-    reasoning: _Object = UNSET
-    include: list[str] | UnsetType | None = UNSET
-    metadata: dict[str, str] | UnsetType | None = UNSET
-    truncation: _Text = UNSET
-    service_tier: _Text = UNSET
-    user: _Text = UNSET
-    safety_identifier: _Text = UNSET
-    prompt_cache_key: _Text = UNSET
-    prompt_cache_retention: _Text = UNSET
-    prompt_cache_options: _Object = UNSET
-    prompt: _Object = UNSET
-    stream_options: _Object = UNSET
+    tool_choice: str | dict[str, Raw] | None = None
+    parallel_tool_calls: _Flag = None
+    text: _Object = None
+    reasoning: _Object = None
+    include: list[str] | None = None
+    metadata: dict[str, str] | None = None
+    truncation: _Text = None
+    service_tier: _Text = None
+    user: _Text = None
+    safety_identifier: _Text = None
+    prompt_cache_key: _Text = None
+    prompt_cache_retention: _Text = None
+    prompt_cache_options: _Object = None
+    prompt: _Object = None
+    stream_options: _Object = None
     context_management: _List = UNSET
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True, gc=False):
-    """A request as the client sent it. `body` is passed on where the upstream speaks Responses."""
+    """A request as the client sent it. `body` is passed on where the upstream speaks Responses.
+
+    `members` are the values of the top level, in the order of the body.
+    """
 
     body: bytes
     model: str
     stream: bool
     fields: Fields
+    members: Mapping[str, Raw]
 
     def __repr__(self) -> str:  # the body is the user's words
         return (
@@ -102,11 +103,6 @@ class ResponsesRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 _fields = msgspec.json.Decoder(Fields)
-
-
-def given(value: _T | UnsetType | None) -> _T | None:
-    """A field's value; None where the client left it out or said null."""
-    return None if isinstance(value, UnsetType) else value
 
 
 def decode_request(body: bytes) -> ResponsesRequest:
@@ -141,7 +137,7 @@ def decode_request(body: bytes) -> ResponsesRequest:
     model = fields.model
     if not isinstance(model, str):
         raise invalid.missing("model")
-    return ResponsesRequest(body, model, fields.stream is True, fields)
+    return ResponsesRequest(body, model, fields.stream is True, fields, values)
 
 
 _MOST_MEMBERS = 256  # several times as many as there are parameters

@@ -35,7 +35,6 @@ from sluicegate.api.output import (
     SearchItem,
     draft,
 )
-from sluicegate.framing import sse
 from sluicegate.model import ApiError, Event, Usage
 
 _ID_BYTES = 24  # 48 hex digits, as on OpenAI's wire
@@ -138,7 +137,10 @@ class ResponseStream:
             return [self._delta(item.text(delta, logprobs))]
         message, events = self._message()
         events += self._number(message.open_part("output_text"))
-        events.append(self._delta(message.text(delta, logprobs)))
+        if self._whole:
+            message.add(delta, logprobs)
+        else:
+            events.append(self._delta(message.text(delta, logprobs)))
         return events
 
     def refusal(self, delta: str) -> list[Event]:
@@ -337,10 +339,7 @@ class ResponseStream:
 
 
 _LIFECYCLE = b'event: %b\ndata: {"type":"%b","response":%b,"sequence_number":'
-
-
-class _Lifecycle(msgspec.Struct):
-    response: msgspec.Raw
+_RESPONSE, _SEQUENCE = b',"response":', b',"sequence_number":'
 
 
 class _ResponseError(msgspec.Struct):
@@ -352,24 +351,20 @@ class _Response(msgspec.Struct):
     error: _ResponseError | None = None
 
 
-class _Failed(msgspec.Struct):
-    response: _Response
-
-
-_terminal = msgspec.json.Decoder(_Lifecycle)
-_failed = msgspec.json.Decoder(_Failed)
+_failed = msgspec.json.Decoder(_Response)
 
 
 def fold(terminal: Event) -> bytes:
-    """The answer that is not streamed: the Response object of the terminal event.
+    """The answer that is not streamed: the Response object of a terminal event of a ResponseStream.
 
     Raises ApiError where the answer failed.
     """
-    data = sse.parse_frame(terminal.frame).data
+    frame = terminal.frame
+    response = frame[frame.index(_RESPONSE) + len(_RESPONSE) : frame.rindex(_SEQUENCE)]
     if terminal.type == "response.failed":
-        error = _failed.decode(data).response.error
+        error = _failed.decode(response).error
         raise _folded(error or _ResponseError("server_error", "The answer failed."))
-    return bytes(_terminal.decode(data).response)
+    return response
 
 
 def _folded(error: _ResponseError) -> ApiError:

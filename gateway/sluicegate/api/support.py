@@ -6,20 +6,17 @@ anything is sent, and the documentation is generated from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from msgspec import UNSET
-
-from sluicegate.api.members import decode_members
 from sluicegate.api.parameters import (
     UNSUPPORTED_PARAMETER,
     JsonObjectFormat,
     JsonSchemaFormat,
     Parameters,
 )
-from sluicegate.api.request import Fields, ResponsesRequest, given
+from sluicegate.api.request import ResponsesRequest
 from sluicegate.model import ApiError
 
 
@@ -107,77 +104,97 @@ CONTENT = (
     "tool_choice.allowed_tools",
     "tool_choice.web_search",
 )
-# Members that the request's own fields don't hold.
-# Not decoded, so looked up among the members.
-_OTHER = (
-    "context_management",
-    "client_metadata",
-    "moderation",
-    "access_programs",
-    "background_options",
-    "image",
-)
 _HINTS = frozenset({"client_metadata", "stream_options"})  # of no concern to any upstream
 _INCLUDED = frozenset({"message.output_text.logprobs", "reasoning.encrypted_content"})
 _FORMATS: Mapping[type, str] = {
     JsonSchemaFormat: "text.format.json_schema",
     JsonObjectFormat: "text.format.json_object",
 }
-# Only where the client gave them a value that is not the default does the answer depend on them.
-_PLAIN = (
-    "instructions",
-    "max_output_tokens",
-    "temperature",
-    "top_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "top_logprobs",
-    "max_tool_calls",
-    "metadata",
-    "user",
-    "safety_identifier",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "prompt_cache_options",
-    "stream_options",
+# Parameters that are features by having a value, whichever; 0 of some asks for nothing.
+_PLAIN = frozenset(
+    {
+        "instructions",
+        "max_output_tokens",
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "top_logprobs",
+        "max_tool_calls",
+        "metadata",
+        "user",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+        "stream_options",
+        "context_management",
+        "client_metadata",
+        "moderation",
+        "access_programs",
+        "background_options",
+        "image",
+    }
 )
-_OFF = frozenset({"presence_penalty", "frequency_penalty", "top_logprobs"})  # 0 asks for nothing
+_OFF = frozenset({"presence_penalty", "frequency_penalty", "top_logprobs"})
 
 
 def asked(request: ResponsesRequest, parameters: Parameters) -> Iterator[str]:
-    """The features that this request uses."""
-    fields = parameters.fields
-    for name in _PLAIN:
-        value = getattr(fields, name)
-        if value is not UNSET and value is not None and not (name in _OFF and value == 0):
-            yield name
-    yield from _special(fields)
+    """The features that this request uses, in the order of its parameters."""
+    for name, value in request.members.items():
+        if name in _PLAIN:
+            if bytes(value) != b"null" and not (
+                name in _OFF and not getattr(parameters.fields, name)
+            ):
+                yield name
+        elif name in _SPECIAL:
+            yield from _SPECIAL[name](parameters)
+
+
+def _include(parameters: Parameters) -> Iterator[str]:
+    for entry in parameters.fields.include or ():
+        if entry in _INCLUDED:
+            yield f"include.{entry}"
+
+
+def _parallel_tool_calls(parameters: Parameters) -> Iterator[str]:
+    if parameters.fields.parallel_tool_calls is False:
+        yield "parallel_tool_calls"
+
+
+def _truncation(parameters: Parameters) -> Iterator[str]:
+    if parameters.fields.truncation == "auto":
+        yield "truncation"
+
+
+def _service_tier(parameters: Parameters) -> Iterator[str]:
+    if parameters.fields.service_tier not in {None, "auto"}:
+        yield "service_tier"
+
+
+def _text(parameters: Parameters) -> Iterator[str]:
     kind = _FORMATS.get(type(parameters.text.format))
     if kind is not None:
         yield kind
     if parameters.text.verbosity is not None:
         yield "text.verbosity"
-    if fields.reasoning is not UNSET:
-        for name in ("effort", "summary", "mode", "context"):
-            if getattr(parameters.reasoning, name) not in {None, "standard"}:  # standard: a mode
-                yield f"reasoning.{name}"
-    members = decode_members(request.body)
-    for name in _OTHER:
-        if name in members and bytes(members[name]) != b"null":
-            yield name
 
 
-def _special(fields: Fields) -> Iterator[str]:
-    """Features that are certain values of a parameter."""
-    for entry in given(fields.include) or ():
-        if entry in _INCLUDED:
-            yield f"include.{entry}"
-    if given(fields.parallel_tool_calls) is False:
-        yield "parallel_tool_calls"
-    if given(fields.truncation) == "auto":
-        yield "truncation"
-    if given(fields.service_tier) not in {None, "auto"}:
-        yield "service_tier"
+def _reasoning(parameters: Parameters) -> Iterator[str]:
+    for name in ("effort", "summary", "mode", "context"):
+        if getattr(parameters.reasoning, name) not in {None, "standard"}:  # standard: a mode
+            yield f"reasoning.{name}"
+
+
+# Parameters of which certain values are features.
+_SPECIAL: Mapping[str, Callable[[Parameters], Iterator[str]]] = {
+    "include": _include,
+    "parallel_tool_calls": _parallel_tool_calls,
+    "truncation": _truncation,
+    "service_tier": _service_tier,
+    "text": _text,
+    "reasoning": _reasoning,
+}
 
 
 def check(

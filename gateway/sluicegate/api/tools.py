@@ -215,14 +215,12 @@ def _tool(raw: Raw, index: int) -> Tool:
         raise invalid.too_deep() from error
 
 
-def decode_tool_choice(
-    value: str | Mapping[str, Raw] | UnsetType | None, tools: Sequence[Tool]
-) -> ToolChoice:
+def decode_tool_choice(value: str | Mapping[str, Raw] | None, tools: Sequence[Tool]) -> ToolChoice:
     """The choice, `auto` where the client made none.
 
     Raises ApiError (400) for a shape that is not one, and for a forced tool that is not in `tools`.
     """
-    if value is None or isinstance(value, UnsetType):
+    if value is None:
         return "auto"
     if isinstance(value, str):
         mode = _MODES.get(value)

@@ -10,7 +10,7 @@ import msgspec
 
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Parameters
-from sluicegate.api.request import Fields, ResponsesRequest, given
+from sluicegate.api.request import Fields, ResponsesRequest
 from sluicegate.api.support import check
 from sluicegate.api.toolset import Toolset, toolset
 from sluicegate.config import Deployment, ModelInfo
@@ -59,9 +59,9 @@ def prepare(
     )
     left.leave_out(*tools.dropped)
     plan = tool_plan(tools, parameters.text.format, model)
-    ttl = "1h" if given(fields.prompt_cache_retention) == "24h" else None
+    ttl = "1h" if fields.prompt_cache_retention == "24h" else None
     options = HistoryOptions(model, ttl, plan.config is None, left)
-    told = conversation(given(fields.instructions), parameters.items, options)
+    told = conversation(fields.instructions, parameters.items, options)
     thoughts = _thinking(
         parameters, model, deployment.model_info, plan, left, unsigned=told.unsigned_calls
     )
@@ -80,7 +80,7 @@ def prepare(
         model=model,
         tools=tools,
         answer_tool=plan.answer_tool,
-        single_call=given(fields.parallel_tool_calls) is False,
+        single_call=fields.parallel_tool_calls is False,
         dropped=left.names(),
     )
 
@@ -101,12 +101,8 @@ def _thinking(
         left.unsupported("reasoning.effort", "this model has no setting for it")
         return NO_THINKING
     fields = parameters.fields
-    most = given(fields.max_output_tokens) or info.max_output_tokens
-    plain = (
-        given(fields.max_output_tokens) is None
-        and given(fields.temperature) is None
-        and given(fields.top_p) is None
-    )
+    most = fields.max_output_tokens or info.max_output_tokens
+    plain = fields.max_output_tokens is None and fields.temperature is None and fields.top_p is None
     thoughts = thinking(model, effort, most, plain=plain)
     # Claude thinks neither where it is forced to call a tool nor in the middle of a turn that began
     # without signed thought, and no model where the limit leaves no room. A refusal would help
@@ -121,12 +117,12 @@ def _thinking(
 def _inference(
     fields: Fields, model: Model, thoughts: Thinking, left: Omissions
 ) -> wire.InferenceConfig | None:
-    temperature, top_p = given(fields.temperature), given(fields.top_p)
+    temperature, top_p = fields.temperature, fields.top_p
     if temperature is not None:
         temperature = _temperature(temperature, model, thoughts, left)
     if top_p is not None:
         top_p = _top_p(top_p, model, thoughts, left)
-    most = given(fields.max_output_tokens)
+    most = fields.max_output_tokens
     if most is None and temperature is None and top_p is None:
         return None
     return wire.InferenceConfig(most, temperature, top_p)
@@ -164,8 +160,8 @@ def _output(plan: ToolPlan, thoughts: Thinking) -> wire.OutputConfig | None:
 
 def _metadata(fields: Fields) -> Mapping[str, str] | None:
     """Hints for the account's logs: what does not fit there is of no loss to the answer."""
-    user = given(fields.safety_identifier) or given(fields.user)
-    pairs = dict(given(fields.metadata) or {})
+    user = fields.safety_identifier or fields.user
+    pairs = dict(fields.metadata or {})
     if user is not None:
         pairs = {"user": user, **pairs}
     fitting = {
@@ -177,7 +173,7 @@ def _metadata(fields: Fields) -> Mapping[str, str] | None:
 
 
 def _tier(fields: Fields, left: Omissions) -> wire.ServiceTier | None:
-    asked = given(fields.service_tier)
+    asked = fields.service_tier
     if asked is None or asked == "auto":
         return None
     tier = _TIERS.get(asked)

@@ -25,7 +25,7 @@ from sluicegate.api.parameters import (
     Parameters,
     decode_parameters,
 )
-from sluicegate.api.request import ResponsesRequest, given
+from sluicegate.api.request import ResponsesRequest
 from sluicegate.api.tools import (
     AllowedTools,
     CustomTool,
@@ -74,11 +74,11 @@ def script(request: ResponsesRequest, text: str | None) -> Script:
     reasoning, fields = parameters.reasoning, parameters.fields
     reasons = reasoning.effort not in {None, "none"}
     asked = reasons and (reasoning.summary or reasoning.generate_summary) is not None
-    sealed = reasons and "reasoning.encrypted_content" in (given(fields.include) or ())
+    sealed = reasons and "reasoning.encrypted_content" in (fields.include or ())
     return Script(
         echo=echo(parameters, store=False),
         input_tokens=_input_tokens(parameters),
-        most_tokens=given(fields.max_output_tokens),
+        most_tokens=fields.max_output_tokens,
         reasons=reasons,
         summary=_SUMMARY if asked else "",
         sealed=_SEALED if sealed else "",
@@ -98,7 +98,7 @@ def characters(most_tokens: int) -> int:
 
 
 def _input_tokens(parameters: Parameters) -> int:
-    instructions = given(parameters.fields.instructions) or ""
+    instructions = parameters.fields.instructions or ""
     lengths = (len(text) for item in parameters.items for text in _texts(item))
     return tokens(len(instructions) + sum(lengths))
 

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from sluicegate.api.request import Fields, given
+from sluicegate.api.request import Fields
 from sluicegate.wires.anthropic_messages.body import (
     Block,
     CacheControl,
@@ -49,13 +49,13 @@ def marked(prompt: Prompt, fields: Fields) -> Prompt:
 
 
 def _wish(fields: Fields) -> _Wish:
-    options = given(fields.prompt_cache_options) or {}
+    options = fields.prompt_cache_options or {}
     mode, ttl = _string(options.get("mode")), _string(options.get("ttl"))
-    long = ttl is not None or given(fields.prompt_cache_retention) == "24h"
+    long = ttl is not None or fields.prompt_cache_retention == "24h"
     hinted = (
         mode == "implicit"
-        or given(fields.prompt_cache_key) is not None
-        or given(fields.prompt_cache_retention) is not None
+        or fields.prompt_cache_key is not None
+        or fields.prompt_cache_retention is not None
     )
     lifetime: Literal["1h"] | None = "1h" if long else None
     return _Wish(hinted and mode != "explicit", CacheControl(lifetime))

@@ -86,6 +86,10 @@ class _Turn:
 
 def tell(items: Sequence[Item], reader: Reader, omissions: Omissions) -> History:
     """The conversation. Raises ApiError (400) for what can't be said upstream."""
+    if len(items) == 1 and isinstance(item := items[0], Message) and item.role == "user":
+        only = blocks(item.content, "input[0].content", reader.dialect)
+        if only:  # one question, as most requests are: there are no turns to be ordered
+            return History((), (WireMessage("user", only),), (), unsigned=False)
     told = _Told(reader, outputs_by_call(items))
     for index, item in enumerate(items):
         told.take(item, index, omissions)

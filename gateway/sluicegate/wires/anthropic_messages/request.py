@@ -10,7 +10,7 @@ import msgspec
 from sluicegate.api.answer import Echo, echo
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Parameters, decode_parameters
-from sluicegate.api.request import ResponsesRequest, decode_request, given, merge_parameters
+from sluicegate.api.request import ResponsesRequest, decode_request, merge_parameters
 from sluicegate.api.support import check
 from sluicegate.api.toolset import Toolset
 from sluicegate.wires.anthropic_messages.answer_format import AnswerTool, plan_format
@@ -77,7 +77,7 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
         parameters, abilities, history.called, drop=terms.drop_tools, omissions=omissions
     )
     answer, tools = plan_format(parameters.text.format, tools, abilities)
-    max_tokens = given(fields.max_output_tokens) or abilities.default_tokens
+    max_tokens = fields.max_output_tokens or abilities.default_tokens
     thinking = plan_thinking(
         parameters.reasoning,
         abilities,
@@ -85,7 +85,7 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
         omissions,
     )
     messages = without_thinking(history.messages) if thinking.thinks is False else history.messages
-    instructions = given(fields.instructions)
+    instructions = fields.instructions
     system = (
         *((TextBlock(instructions),) if instructions and instructions.strip() else ()),
         *history.system,
@@ -119,7 +119,7 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
         dialect.provider,
         tools.toolset,
         answer.tool,
-        _SOURCES in (given(fields.include) or ()),
+        _SOURCES in (fields.include or ()),
     )
     return Planned(_encode(body), reading, omissions.names())
 
@@ -132,7 +132,7 @@ def _sampling(
     omissions: Omissions,
 ) -> tuple[float | None, float | None]:
     """Temperature and top_p, as far as they are not what the model does anyway (1)."""
-    temperature, top_p = given(parameters.fields.temperature), given(parameters.fields.top_p)
+    temperature, top_p = parameters.fields.temperature, parameters.fields.top_p
     temperature = None if temperature == 1 else temperature
     top_p = None if top_p == 1 else top_p
     refusal: str | None = None
@@ -155,7 +155,7 @@ def _sampling(
 def _metadata(parameters: Parameters) -> Metadata | None:
     """Who is behind the request. What looks like an address, or is too long, goes as a digest."""
     fields = parameters.fields
-    user = given(fields.safety_identifier) or given(fields.user)
+    user = fields.safety_identifier or fields.user
     if not user:
         return None
     if "@" in user or len(user) > _LONGEST_USER:
@@ -167,7 +167,7 @@ def _service_tier(
     parameters: Parameters, terms: Terms, omissions: Omissions
 ) -> Literal["standard_only"] | None:
     """`auto`, the API's default, takes capacity that was bought in advance if there is any."""
-    match given(parameters.fields.service_tier):
+    match parameters.fields.service_tier:
         case "default":
             return "standard_only" if terms.dialect.service_tiers else None
         case None | "auto" | "priority" | "scale":

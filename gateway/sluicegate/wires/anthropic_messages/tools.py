@@ -12,7 +12,6 @@ from msgspec import Raw, Struct
 from sluicegate.api.enforced_schema import enforceable
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.parameters import Parameters
-from sluicegate.api.request import given
 from sluicegate.api.tools import FunctionTool, JsonObject, OpaqueTool
 from sluicegate.api.toolset import Choice, FunctionSpec, Toolset, toolset
 from sluicegate.model import ApiError
@@ -82,7 +81,7 @@ def plan_tools(
     omissions.leave_out(*chosen.dropped)
     definitions = [*_functions(chosen.functions, model)]
     if chosen.hosted:
-        definitions.append(_web_search(chosen.hosted[0], given(parameters.fields.max_tool_calls)))
+        definitions.append(_web_search(chosen.hosted[0], parameters.fields.max_tool_calls))
     if not definitions:
         return _history_only(chosen, called)
     choice = _choice(chosen.choice, parameters, model, omissions)
@@ -121,7 +120,7 @@ def _choice(
 ) -> WireToolChoice | None:
     if choice.mode == "none":
         return WireToolChoice("none")
-    single = given(parameters.fields.parallel_tool_calls) is False
+    single = parameters.fields.parallel_tool_calls is False
     if choice.mode == "required":
         name = _WEB_SEARCH if choice.hosted is not None else choice.forced
         if not model.forced_tools:

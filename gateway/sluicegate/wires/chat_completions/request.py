@@ -16,7 +16,7 @@ from sluicegate.api.parameters import (
     PlainFormat,
     decode_parameters,
 )
-from sluicegate.api.request import ResponsesRequest, decode_request, given, merge_parameters
+from sluicegate.api.request import ResponsesRequest, decode_request, merge_parameters
 from sluicegate.api.support import check
 from sluicegate.api.toolset import FunctionSpec, Toolset, toolset
 from sluicegate.wires.chat_completions.body import (
@@ -81,24 +81,24 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
 
     tools = toolset(parameters.tools, parameters.tool_choice, drop=terms.drop_tools)
     omissions.leave_out(*tools.dropped)
-    messages = tell(given(fields.instructions), parameters.items, model, dialect, omissions)
-    tokens = given(fields.max_output_tokens)
-    top_logprobs = given(fields.top_logprobs) or None
-    logprobs = top_logprobs is not None or _LOGPROBS in (given(fields.include) or ())
+    messages = tell(fields.instructions, parameters.items, model, dialect, omissions)
+    tokens = fields.max_output_tokens
+    top_logprobs = fields.top_logprobs or None
+    logprobs = top_logprobs is not None or _LOGPROBS in (fields.include or ())
     hints = _hints(parameters) if dialect.own else _Hints()
     body = Body(
         model=model,
         messages=messages,
         tools=[_tool(spec) for spec in tools.functions] or None,
         tool_choice=_tool_choice(tools),
-        parallel_tool_calls=not tools.functions or given(fields.parallel_tool_calls) is not False,
+        parallel_tool_calls=not tools.functions or fields.parallel_tool_calls is not False,
         response_format=_response_format(parameters.text.format),
         max_tokens=None if dialect.own else tokens,
         max_completion_tokens=tokens if dialect.own else None,
-        temperature=given(fields.temperature),
-        top_p=given(fields.top_p),
-        presence_penalty=given(fields.presence_penalty),
-        frequency_penalty=given(fields.frequency_penalty),
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        presence_penalty=fields.presence_penalty,
+        frequency_penalty=fields.frequency_penalty,
         logprobs=logprobs,
         top_logprobs=top_logprobs,
         reasoning_effort=_effort(parameters, terms, omissions),
@@ -152,7 +152,7 @@ def _effort(parameters: Parameters, terms: Terms, omissions: Omissions) -> Effor
 
 
 def _service_tier(parameters: Parameters, dialect: Dialect, omissions: Omissions) -> Tier | None:
-    match given(parameters.fields.service_tier):
+    match parameters.fields.service_tier:
         case "default":  # what others do anyway
             return "default" if dialect.own else None
         case "flex" | "scale" | "priority" | "fast" as tier:
@@ -166,16 +166,16 @@ def _service_tier(parameters: Parameters, dialect: Dialect, omissions: Omissions
 
 def _user(parameters: Parameters, dialect: Dialect) -> str | None:
     fields = parameters.fields
-    user = given(fields.user) or None
-    return user if dialect.own else given(fields.safety_identifier) or user
+    user = fields.user or None
+    return user if dialect.own else fields.safety_identifier or user
 
 
 def _hints(parameters: Parameters) -> _Hints:
     fields = parameters.fields
     return _Hints(
         parameters.text.verbosity,
-        given(fields.safety_identifier),
-        given(fields.prompt_cache_key),
-        given(fields.prompt_cache_retention),
-        given(fields.prompt_cache_options),
+        fields.safety_identifier,
+        fields.prompt_cache_key,
+        fields.prompt_cache_retention,
+        fields.prompt_cache_options,
     )

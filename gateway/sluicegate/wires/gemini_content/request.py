@@ -17,7 +17,7 @@ from sluicegate.api.parameters import (
     PlainFormat,
     decode_parameters,
 )
-from sluicegate.api.request import ResponsesRequest, decode_request, given, merge_parameters
+from sluicegate.api.request import ResponsesRequest, decode_request, merge_parameters
 from sluicegate.api.support import check
 from sluicegate.api.toolset import Origin
 from sluicegate.wires.gemini_content.body import (
@@ -100,7 +100,7 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
     tools = plan_tools(parameters, abilities, dialect, drop=terms.drop_tools, omissions=omissions)
     form = _form(parameters.text.format, tools, abilities)
     tier = _tier(parameters, omissions)
-    system = _system(given(fields.instructions), history.system, form.instruction)
+    system = _system(fields.instructions, history.system, form.instruction)
     body = Body(
         contents=history.contents,
         system_instruction=Content(system) if system else None,
@@ -109,13 +109,13 @@ def plan(request: ResponsesRequest, model: str, terms: Terms) -> Planned:
         generation_config=_config(form.config, parameters, abilities, omissions),
         service_tier=tier if dialect.tier_in_body else None,
     )
-    include = given(fields.include) or ()
+    include = fields.include or ()
     reading = Reading(
         echo(parameters, store=False),
         model,
         dialect.provider,
         tools.origins,
-        single=given(fields.parallel_tool_calls) is False,
+        single=fields.parallel_tool_calls is False,
         logprobs=_wants_logprobs(parameters),
         sealed=_SEALED in include,
         sources=_SOURCES in include,
@@ -162,10 +162,10 @@ def _config(
     form: GenerationConfig, parameters: Parameters, model: Capabilities, omissions: Omissions
 ) -> GenerationConfig | None:
     fields = parameters.fields
-    temperature, top_p = given(fields.temperature), given(fields.top_p)
-    presence = given(fields.presence_penalty) or None
-    frequency = given(fields.frequency_penalty) or None
-    most_tokens = given(fields.max_output_tokens)
+    temperature, top_p = fields.temperature, fields.top_p
+    presence = fields.presence_penalty or None
+    frequency = fields.frequency_penalty or None
+    most_tokens = fields.max_output_tokens
     if not model.sampling:
         _check_default("temperature", temperature, 1, omissions)
         _check_default("top_p", top_p, 1, omissions)
@@ -183,7 +183,7 @@ def _config(
         presence_penalty=presence,
         frequency_penalty=frequency,
         response_logprobs=wants_logprobs,
-        logprobs=(given(fields.top_logprobs) or None) if wants_logprobs else None,
+        logprobs=(fields.top_logprobs or None) if wants_logprobs else None,
         thinking_config=plan_thinking(parameters.reasoning, model, most_tokens, omissions),
     )
     return None if config == GenerationConfig() else config
@@ -199,11 +199,11 @@ def _check_default(
 
 def _wants_logprobs(parameters: Parameters) -> bool:
     fields = parameters.fields
-    return bool(given(fields.top_logprobs)) or _LOGPROBS in (given(fields.include) or ())
+    return bool(fields.top_logprobs) or _LOGPROBS in (fields.include or ())
 
 
 def _tier(parameters: Parameters, omissions: Omissions) -> Tier | None:
-    match given(parameters.fields.service_tier):
+    match parameters.fields.service_tier:
         case None | "auto":
             return None
         case "default":
