@@ -7,11 +7,12 @@ PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) test run bench fmt docs lock changelog clean
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test run bench fmt docs \
+	lock changelog clean
 
 help: ## list the targets
 	@echo "make …"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 setup: ## make .venv with the pinned packages and the project (done by the others as needed)
 	@scripts/setup dev
@@ -44,8 +45,11 @@ check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
 		| xargs -0 -r .venv/bin/codespell
 
-test: check ## everything that must pass before a commit: check and all tests
-	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto $(ARGS)
+control-plane: ## build the API server that tests/cluster runs against (once; minutes; needs Go)
+	@scripts/control-plane
+
+test: check control-plane ## everything that must pass before a commit: check and all tests
+	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto --dist loadgroup $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
 	@exec .venv/bin/sluicegate serve --manifests examples/quickstart --allow-anonymous

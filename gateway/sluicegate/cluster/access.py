@@ -1,0 +1,115 @@
+"""Where the API server is, and as whom we speak to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sluicegate.cluster.kubeconfig import AccessError, Connection, read_kubeconfig
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+# The kubelet writes a new token when a fifth of the old one's life is left; client-go looks once a
+# minute too.
+TOKEN_SECONDS = 60.0
+
+
+class Token:
+    """The bearer token, read anew from its file as it rotates; `""` where there is none."""
+
+    def __init__(self, value: str = "", path: Path | None = None) -> None:
+        """Raises OSError where the file is there to be read and can't be."""
+        self._path = path
+        self._value = value if path is None else _read_token(path)
+        self._read_at = time.monotonic()
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Token(path={self._path!r})"
+
+    @property
+    def rotates(self) -> bool:
+        """Whether reading it again may find another."""
+        return self._path is not None
+
+    async def current(self, *, fresh: bool = False) -> str:
+        """The token. `fresh`: the server refused the last one, so look at the file now."""
+        path = self._path
+        if path is not None and (fresh or time.monotonic() - self._read_at > TOKEN_SECONDS):
+            self._read_at = time.monotonic()
+            try:
+                self._value = await asyncio.to_thread(_read_token, path) or self._value
+            except OSError:  # mid-rotation, or unmounted as the pod ends: the last one may still do
+                return self._value
+        return self._value
+
+
+def _read_token(path: Path) -> str:
+    return path.read_text(encoding="ascii").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An API server and an identity there."""
+
+    server: str
+    namespace: str
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    server_name: str | None = None
+    token: Token = field(default_factory=Token, repr=False)
+
+
+def load_access(environ: Mapping[str, str] = os.environ) -> Access:
+    """From `KUBECONFIG`, else from the pod's ServiceAccount. Reads files, so not in the event loop.
+
+    Raises AccessError, whose text names the file and never a credential.
+    """
+    paths = [Path(part) for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    try:
+        if paths:
+            return _access(read_kubeconfig(paths))
+        return _in_pod(environ)
+    except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
+        where = f"KUBECONFIG={environ['KUBECONFIG']}" if paths else f"{SERVICE_ACCOUNT}"
+        raise AccessError(f"{where}: {_said(error)}") from None
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):  # its text would quote the token
+        return "a token that is not ASCII"
+    return str(error)
+
+
+def _access(found: Connection) -> Access:
+    tls = None
+    if found.server.startswith("https://"):
+        tls = ssl.create_default_context(cadata=found.authority or None)
+        if found.insecure:
+            tls.check_hostname = False
+            tls.verify_mode = ssl.CERT_NONE
+        if found.certificate is not None:
+            found.certificate.load_into(tls)
+    return Access(
+        server=found.server.rstrip("/"),
+        namespace=found.namespace,
+        tls=tls,
+        server_name=found.server_name or None,
+        token=Token(found.token, found.token_file),
+    )
+
+
+def _in_pod(environ: Mapping[str, str]) -> Access:
+    host, port = (environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
+    if not host or not port:
+        raise AccessError("neither KUBECONFIG is set nor is this a pod of a Kubernetes cluster")
+    shown = f"[{host}]" if ":" in host else host
+    return Access(
+        server=f"https://{shown}:{port}",
+        namespace=(SERVICE_ACCOUNT / "namespace").read_text(encoding="ascii").strip(),
+        tls=ssl.create_default_context(cafile=SERVICE_ACCOUNT / "ca.crt"),
+        token=Token(path=SERVICE_ACCOUNT / "token"),
+    )

@@ -1,0 +1,86 @@
+"""Fixtures of the tier that runs against a real API server."""
+
+import asyncio
+import os
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from cluster_identities import apply_manifests, make_namespace
+from control_plane import (
+    ROOT,
+    ControlPlane,
+    ControlPlaneMissing,
+    program_folder,
+    running_control_plane,
+)
+from sluicegate.cluster import ClusterClient, load_access
+
+HERE = Path(__file__).parent
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """At most two of xdist's workers start a control plane, whatever the number of cores."""
+    for item in items:
+        if HERE in item.path.parents:
+            half = zlib.crc32(item.path.name.encode()) % 2
+            item.add_marker(pytest.mark.xdist_group(f"control-plane-{half}"))
+
+
+@pytest.fixture(scope="session")
+def _programs() -> None:
+    try:
+        program_folder()
+    except ControlPlaneMissing as missing:
+        if os.environ.get("CI"):
+            pytest.fail(f"{missing}; CI must not skip this", pytrace=False)
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def control_plane(
+    _programs: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """One for all tests of this worker: nobody may break it."""
+    with running_control_plane(tmp_path_factory.mktemp("control-plane")) as plane:
+        yield plane
+
+
+@pytest.fixture
+def own_control_plane(_programs: None, tmp_path: Path) -> Iterator[ControlPlane]:
+    """One for this test alone, to be broken."""
+    folder = tmp_path / "control-plane"
+    folder.mkdir()
+    with running_control_plane(folder) as plane:
+        yield plane
+
+
+@pytest.fixture
+async def admin(control_plane: ControlPlane) -> AsyncIterator[ClusterClient]:
+    """The administrator of the shared control plane."""
+    environ = {"KUBECONFIG": str(control_plane.admin_kubeconfig)}
+    async with ClusterClient(await asyncio.to_thread(load_access, environ)) as client:
+        yield client
+
+
+@pytest.fixture
+async def namespace(admin: ClusterClient) -> str:
+    """A new namespace; it is left behind, for nothing here would finish its deletion."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    await make_namespace(admin, name)
+    return name
+
+
+@pytest.fixture
+async def crds(admin: ClusterClient) -> None:
+    """Both of our kinds are served."""
+    await apply_manifests(admin, *sorted((ROOT / "crds").glob("*.yaml")))
