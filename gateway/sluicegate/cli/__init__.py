@@ -10,6 +10,7 @@ import click
 # A command's module is imported when it is called for: `sluicegate key` need not wait for aiohttp.
 _COMMANDS = {
     "serve": ("sluicegate.cli.serve", "serve"),
+    "plan": ("sluicegate.cli.plan", "plan"),
     "lint": ("sluicegate.cli.lint", "lint"),
     "key": ("sluicegate.cli.key", "key_group"),
     "import": ("sluicegate.cli.import_", "import_group"),

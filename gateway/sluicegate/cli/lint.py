@@ -5,27 +5,18 @@ Guide: docs/lint.md.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import click
 import msgspec
 from msgspec.structs import replace
 
-from sluicegate.compile import Settings, compile_all
+from sluicegate.cli.manifests import inventory_of, load
+from sluicegate.compile import Compilation, Settings, compile_all
 from sluicegate.compile.findings import Finding, diagnostic
-from sluicegate.resources import (
-    Diagnostic,
-    Inventory,
-    LoadedFile,
-    ResourceRef,
-    load_text,
-    unreadable_file,
-)
-from sluicegate.source.scan import Fault, read, scan
+from sluicegate.resources import Diagnostic, Inventory, LoadedFile, ResourceRef
 
 Format: TypeAlias = Literal["text", "json", "github"]
 
@@ -68,7 +59,7 @@ def lint(paths: tuple[str, ...], output: Format) -> None:
 
     Exits with 1 where there is an error.
     """
-    report = judge(dict(_load(paths)), time.time())
+    report = judge(load(paths), time.time())
     if output == "json":
         click.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
     else:
@@ -81,15 +72,9 @@ def lint(paths: tuple[str, ...], output: Format) -> None:
 
 def judge(files: dict[str, LoadedFile], now: float) -> Report:
     """All that there is to say about some files. `now` is Unix seconds."""
-    inventory = Inventory()
-    for path, loaded in files.items():
-        inventory.replace(path, loaded)
+    inventory = inventory_of(files)
     compilation = compile_all(inventory.snapshot(), None, Settings.folder(), now)
-    found = list(inventory.diagnostics())
-    for ref, findings in compilation.findings.items():
-        resource = compilation.inputs.resources.get(ref)
-        found += [diagnostic(ref, resource, finding) for finding in _offline(ref, findings)]
-    found.sort(key=lambda each: (each.file, each.line, each.field, each.message))
+    found = findings_of(inventory, compilation)
     errors = sum(each.severity == "error" for each in found)
     return Report(
         objects=sum(len(loaded.resources) + len(loaded.secrets) for loaded in files.values()),
@@ -98,6 +83,16 @@ def judge(files: dict[str, LoadedFile], now: float) -> Report:
         ignored=inventory.ignored,
         diagnostics=tuple(found),
     )
+
+
+def findings_of(inventory: Inventory, compilation: Compilation) -> list[Diagnostic]:
+    """What there is to say about the objects, by file and line."""
+    found = list(inventory.diagnostics())
+    for ref, findings in compilation.findings.items():
+        resource = compilation.inputs.resources.get(ref)
+        found += [diagnostic(ref, resource, finding) for finding in _offline(ref, findings)]
+    found.sort(key=lambda each: (each.file, each.line, each.field, each.message))
+    return found
 
 
 def _offline(ref: ResourceRef, findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -110,32 +105,6 @@ def _offline(ref: ResourceRef, findings: Iterable[Finding]) -> Iterator[Finding]
             yield finding
         elif ref.kind != "ApiKey" or finding.path != ("spec", "client", "generate"):
             yield replace(finding, severity="warning")
-
-
-def _load(paths: Iterable[str]) -> Iterator[tuple[str, LoadedFile]]:
-    """Every manifest below the paths, by its path; what can't be read is a diagnostic."""
-    loaded: set[str] = set()  # two of the paths may lead to one file
-    for path in paths:
-        names = [path]
-        if Path(path).is_dir():
-            seen = scan(path.rstrip("/") or "/")
-            names = sorted(seen.files)
-            for name, fault in seen.faults.items():
-                yield name, unreadable_file(name, fault.message)
-        for name in names:
-            real = os.path.realpath(name)
-            if real not in loaded:
-                loaded.add(real)
-                yield name, _load_file(name)
-
-
-def _load_file(path: str) -> LoadedFile:
-    content = read(path, time.time_ns())
-    if content is None:
-        return unreadable_file(path, "there is no such file or folder")
-    if isinstance(content.text, Fault):
-        return unreadable_file(path, content.text.message)
-    return load_text(path, content.text, environ=os.environ)
 
 
 def _line(found: Diagnostic) -> str:
