@@ -15,8 +15,6 @@ import fcntl
 import logging
 import os
 import re
-import secrets
-import stat
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,12 @@ import msgspec
 
 from sluicegate.auth.keys import is_admissible, key_id, mint
 from sluicegate.compile import WantedKey
+from sluicegate.source.private_files import (
+    NotAFile,
+    make_private_folder,
+    read_private,
+    replace_private,
+)
 from sluicegate.telemetry.logs import log
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -111,7 +115,7 @@ class KeyStore:
         path = self.path(wanted.namespace, wanted.secret_name)
         try:
             return self._stored(wanted, path, now)
-        except _DamagedError as error:
+        except (NotAFile, _DamagedError) as error:
             return KeyRefused(f"{error}; delete the file to have a new key minted")
         except OSError as error:
             return self._refused(error)
@@ -125,7 +129,7 @@ class KeyStore:
             key = _write_new_key(path, record, wanted, "minted")
         elif record is None:  # minted, but not yet recorded, when the process ended
             record = _Record(wanted.name, requested_at=requested)
-            _write(_record_path(path), msgspec.json.encode(record))
+            replace_private(_record_path(path), msgspec.json.encode(record))
         elif (
             rotation is not None
             and rotation.requested_at > (record.requested_at or 0)
@@ -152,7 +156,7 @@ class KeyStore:
 
     @contextmanager
     def _locked(self) -> Generator[None, None, None]:
-        _make_folder(self._keys)
+        make_private_folder(self._keys)
         descriptor = os.open(self._keys, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -171,10 +175,10 @@ class KeyStore:
 def _write_new_key(path: Path, record: _Record, wanted: WantedKey, what: str) -> str:
     # The record goes first. Should the process end between the two, a first key is minted next
     # time, and a rotation is known to be half done by the old key that stands in both files.
-    _make_folder(path.parent)
-    _write(_record_path(path), msgspec.json.encode(record))
+    make_private_folder(path.parent)
+    replace_private(_record_path(path), msgspec.json.encode(record))
     key = mint()
-    _write(path, f"{key}\n".encode("ascii"))
+    replace_private(path, f"{key}\n".encode("ascii"))
     log(
         logging.INFO,
         f"client key {what}: {path}",
@@ -193,7 +197,7 @@ def _record_path(path: Path) -> Path:
 
 
 def _read_key(path: Path) -> str | None:
-    data = _read(path)
+    data = read_private(path, _MAX_BYTES)
     if data is None:
         return None
     key = data.decode("ascii", "replace").removesuffix("\n").removesuffix("\r")
@@ -203,65 +207,10 @@ def _read_key(path: Path) -> str | None:
 
 
 def _read_record(path: Path) -> _Record | None:
-    data = _read(_record_path(path))
+    data = read_private(_record_path(path), _MAX_BYTES)
     if data is None:
         return None
     try:
         return msgspec.json.decode(data, type=_Record)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise _DamagedError(f"{_record_path(path)} is damaged") from None
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _DamagedError(f"{path} is not a file")
-        if status.st_mode & 0o177:
-            os.fchmod(descriptor, 0o600)
-            log(
-                logging.WARNING,
-                f"others could read {path}: its mode was {stat.S_IMODE(status.st_mode):04o} "
-                "and is 0600 now; consider a new key",
-            )
-        return os.read(descriptor, _MAX_BYTES)
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file at once, and for good, or not at all."""
-    unfinished = path.with_name(f".unfinished-{secrets.token_hex(8)}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(unfinished, flags, 0o600)
-    try:
-        try:
-            os.fchmod(descriptor, 0o600)  # whatever the umask says
-            os.write(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder and those above it, each for its owner only; existing ones stay as they are."""
-    if path.is_dir():
-        return
-    missing = [path]
-    while not missing[-1].parent.exists():
-        missing.append(missing[-1].parent)
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
