@@ -14,7 +14,7 @@ from sluicegate.api.sealed import seal
 from sluicegate.config import BedrockUpstream, Deployment, ModelInfo, SecretCredential
 from sluicegate.model import ApiError, Event
 from sluicegate.providers.bedrock import PROVIDER
-from sluicegate.providers.bedrock.events import BedrockTranslator
+from sluicegate.providers.bedrock.translator import BedrockTranslator
 
 CLAUDE_3 = "anthropic.claude-3-sonnet-20240229-v1:0"
 CLAUDE_37 = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"

@@ -18,7 +18,7 @@ from sluicegate.config import (
 )
 from sluicegate.model import ApiError
 from sluicegate.providers.bedrock.errors import Source
-from sluicegate.providers.bedrock.events import BedrockTranslator
+from sluicegate.providers.bedrock.translator import BedrockTranslator
 from sluicegate.providers.contract import AwsSigning, UpstreamCall
 from sluicegate.routing.snapshot import Unavailable
 

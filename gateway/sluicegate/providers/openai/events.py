@@ -45,7 +45,16 @@ _whole = msgspec.json.Decoder(_Whole)
 class PassthroughTranslator:
     """One attempt at an upstream that speaks `/responses`."""
 
-    __slots__ = ("_call", "_ended", "_errored", "_kept", "_kept_bytes", "_label", "_splitter")
+    __slots__ = (
+        "_broken",
+        "_call",
+        "_ended",
+        "_errored",
+        "_kept",
+        "_kept_bytes",
+        "_label",
+        "_splitter",
+    )
 
     dropped: tuple[str, ...] = ()  # everything passes
 
@@ -56,6 +65,7 @@ class PassthroughTranslator:
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._ended = False
+        self._broken: UpstreamStreamError | None = None  # found behind events that were good
         self._errored = False
 
     def request(self) -> UpstreamCall:
@@ -66,6 +76,8 @@ class PassthroughTranslator:
         """Whole frames of this chunk, unchanged; nothing after the terminal one (as a `[DONE]`)."""
         if self._ended:
             return []
+        if self._broken is not None:
+            raise self._broken
         events: list[Event] = []
         try:
             for frame in self._splitter.feed(chunk):
@@ -77,15 +89,19 @@ class PassthroughTranslator:
                 if type_ in TERMINAL_EVENTS:
                     break
         except (sse.FramingError, _NotAnEvent) as error:
-            # What came before it in this chunk is not returned, and so must not be kept either.
-            raise UpstreamStreamError(
+            # What came before it in this chunk is good: so this is told the next time.
+            self._broken = UpstreamStreamError(
                 f"deployment {self._label} broke the stream: {error}"
-            ) from error
+            )
+            if not events:
+                raise self._broken from error
         self._keep(events)
         return events
 
     def close(self) -> list[Event]:
         """Nothing more comes. Raises UpstreamStreamError when no terminal event had come."""
+        if self._broken is not None:
+            raise self._broken
         if not self._ended:
             raise UpstreamStreamError(
                 f"deployment {self._label} closed the stream before its terminal event"

@@ -1,10 +1,11 @@
-"""What holds for every request of one deployment."""
+"""How those who speak this dialect differ."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from sluicegate.config import Deployment, ModelInfo, Parameters
+from sluicegate.wires import terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +26,4 @@ class Dialect:
     call_ids: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """A deployment's part of a translation. `label` names it in errors."""
-
-    dialect: Dialect
-    label: str
-    model_info: ModelInfo
-    drop_parameters: bool
-    drop_tools: bool
-    parameters: Parameters | None  # None: none are set
-
-    @classmethod
-    def of(cls, deployment: Deployment, dialect: Dialect) -> Terms:
-        """The terms of a deployment."""
-        return cls(
-            dialect=dialect,
-            label=f"{deployment.namespace}/{deployment.name}",
-            model_info=deployment.model_info,
-            drop_parameters=deployment.unsupported_parameters == "Drop",
-            drop_tools=deployment.unsupported_tools == "Drop",
-            parameters=deployment.parameters if deployment.parameters != Parameters() else None,
-        )
+Terms: TypeAlias = terms.Terms[Dialect]
