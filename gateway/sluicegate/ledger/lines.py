@@ -1,0 +1,63 @@
+"""Lines of the spool: what a call began with and what it ended with. Pure.
+
+`B <crc32> <json>` is written before a call is sent, `E <crc32> <json>` before its answer's last
+byte goes to the client. The JSON is a CallRecord; that of `B` is the row that the ledger gets when
+no `E` follows, because the gateway was killed. `N <crc32> "<id>"` takes a `B` back: the call was
+never sent.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from sluicegate.ledger.record import record_id
+
+BEGIN = b"B"
+END = b"E"
+NEVER = b"N"
+_KINDS = frozenset({BEGIN, END, NEVER})
+_PREFIX = len(b"E 01234567 ")
+
+
+class Line(NamedTuple):
+    """A whole line; `json` is the record as it was encoded."""
+
+    kind: bytes
+    json: bytes
+
+
+def line(kind: bytes, record: bytes) -> bytes:
+    """The line of a record, which is JSON without a line feed."""
+    return b"%b %08x %b\n" % (kind, zlib.crc32(record), record)
+
+
+def whole_lines(data: bytes) -> int:
+    """How many bytes of `data` are whole lines, be they sound or not."""
+    return data.rfind(b"\n") + 1
+
+
+def parse(data: bytes) -> Iterator[Line]:
+    """The sound lines of any bytes: what is torn or damaged is passed over, never raised."""
+    for text in data.split(b"\n"):
+        kind, json = text[:1], text[_PREFIX:]
+        if kind in _KINDS and json and text == line(kind, json)[:-1]:
+            yield Line(kind, json)
+
+
+def ended_rows(data: bytes) -> list[bytes]:
+    """The records of what has ended."""
+    return [json for kind, json in parse(data) if kind == END]
+
+
+def open_rows(data: bytes) -> list[bytes]:
+    """The records of what has begun and not ended."""
+    begun: dict[str, bytes] = {}
+    for kind, json in parse(data):
+        id_ = record_id(json)
+        if id_ is not None and kind == BEGIN:
+            begun[id_] = json
+        elif id_ is not None:
+            begun.pop(id_, None)
+    return list(begun.values())

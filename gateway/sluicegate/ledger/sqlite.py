@@ -1,0 +1,157 @@
+"""The ledger in an SQLite file: one machine's gateways."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sqlite3
+from collections.abc import Generator, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from sluicegate.ledger.schema import SQLITE_INSERT, SQLITE_MIGRATIONS, TABLE
+from sluicegate.ledger.store import (
+    Grouping,
+    NoLedger,
+    RowsRefused,
+    Spend,
+    StoreUnavailable,
+    as_array,
+    spend_of,
+    sums_statement,
+)
+
+_PATIENCE = 10.0  # seconds that a lock of another process is waited for
+_GROUPS: dict[Grouping, str] = {
+    "key": "namespace || '/' || key",
+    "end-user": "end_user",
+    "model": "model",
+    "tag": "tag.key || '=' || tag.value",
+    "day": "date(time, 'unixepoch')",
+}
+_TAGS = f" LEFT JOIN json_each({TABLE}.tags) AS tag"
+
+
+class SqliteStore:
+    """See Store. The file and its folder are made where they are missing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """See Store."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _alone(self._path.with_suffix(".lock")):
+                connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
+                self._connection = connection
+                # So that readers and the writer do not wait for one another.
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                self._migrate(connection)
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+    @staticmethod
+    def _migrate(connection: sqlite3.Connection) -> None:
+        if _version(connection) >= len(SQLITE_MIGRATIONS):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for number, statements in enumerate(SQLITE_MIGRATIONS, 1):
+                if number > _version(connection):
+                    for statement in statements:
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def add(self, rows: Sequence[bytes]) -> None:
+        """See Store."""
+        if self._connection is None:
+            raise StoreUnavailable(f"{self._path} is not open")
+        try:
+            self._connection.execute(SQLITE_INSERT, (as_array(rows),))
+        except (sqlite3.IntegrityError, sqlite3.DataError, UnicodeDecodeError) as error:
+            raise RowsRefused(str(error)) from error
+        except sqlite3.Error as error:
+            if "malformed JSON" in str(error):
+                raise RowsRefused(str(error)) from error
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+    def close(self) -> None:
+        """See Store."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class SqliteReader:
+    """See Reader. Raises NoLedger where there is no file."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise NoLedger(f"there is no ledger at {path} yet")
+        try:
+            self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            self._connection.execute("PRAGMA query_only = ON")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{path}: {error}") from error
+        self._connection.create_aggregate("decimal_sum", 1, _DecimalSum)  # pyright: ignore[reportArgumentType] # the stub knows sums of integers only
+        self._path = path
+
+    def sums(self, by: Grouping, since: float | None) -> list[Spend]:
+        """See Reader."""
+        return self._ask(_GROUPS[by], since, _TAGS if by == "tag" else "")
+
+    def total(self, since: float | None) -> Spend:
+        """See Reader."""
+        found = self._ask("NULL", since)
+        return found[0] if found else Spend(None, 0, 0, 0, 0, Decimal(0), 0, 0)
+
+    def _ask(self, group: str, since: float | None, source: str = "") -> list[Spend]:
+        condition = "" if since is None else "WHERE time >= ?"
+        statement = sums_statement(TABLE, group, "decimal_sum(cost_usd)", condition, source)
+        try:
+            if not _version(self._connection):
+                raise NoLedger(f"there is no ledger in {self._path} yet")
+            rows = self._connection.execute(statement, () if since is None else (since,))
+            return [spend_of(row) for row in rows.fetchall()]
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"{self._path}: {error}") from error
+
+    def close(self) -> None:
+        """See Reader."""
+        self._connection.close()
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Generator[None]:
+    """One starter at a time: a change of the journal's mode does not wait for another's."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+class _DecimalSum:
+    """An exact sum of decimal text."""
+
+    def __init__(self) -> None:
+        self._sum = Decimal(0)
+
+    def step(self, value: str | None) -> None:
+        """One more number; NULL counts as none."""
+        if value is not None:
+            self._sum += Decimal(value)
+
+    def finalize(self) -> str:
+        """The sum."""
+        return str(self._sum)
