@@ -1,12 +1,14 @@
 """The goals of the project's design as figures of a run, each with its verdict. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from bench.calls import Workload
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
+from bench.scenarios.faults import COOLDOWN_SECONDS, FAULTS, SLOW
+from bench.scenarios.faults import scenario_of as fault_scenario
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
 from bench.scenarios.translated import PASSED_ON, scenario_of
@@ -105,6 +107,24 @@ def _reload_ratio(run: Run) -> float | None:
     return _median(paired_ratios(changing, run.values("reload", "quiet", "p99_ms")))
 
 
+def over_faults(run: Run, figure: Callable[[Mapping[str, float]], float]) -> float | None:
+    """The greatest figure of the samples of all faults."""
+    scenarios = {fault_scenario(fault) for fault in FAULTS}
+    found = [figure(sample.values) for sample in run.samples if sample.scenario in scenarios]
+    return max(found, default=None)
+
+
+def _probes(run: Run) -> float | None:
+    """Attempts at an upstream that fails beyond one for each cooldown and one at the edge."""
+    failing = {fault_scenario(fault) for fault in FAULTS if fault.name != SLOW}
+    found = [
+        sample.values["asked"] - sample.values["seconds"] / COOLDOWN_SECONDS - 1
+        for sample in run.samples
+        if sample.scenario in failing
+    ]
+    return max(0.0, *found) if found else None
+
+
 def _median(values: Sequence[float]) -> float | None:
     return median(values) if values else None
 
@@ -172,6 +192,29 @@ GOALS: tuple[Goal, ...] = (
         5,
         at_least=False,
         figure=lambda run: max(run.values("reload", "changing", "held_ms"), default=None),
+    ),
+    Goal(
+        "failed requests while one of two upstreams fails",
+        "",
+        0,
+        at_least=False,
+        figure=lambda run: over_faults(run, lambda values: values["errors"]),
+    ),
+    Goal(
+        "p99 from a second after the failure",
+        "x before",
+        3,
+        at_least=False,
+        figure=lambda run: over_faults(
+            run, lambda values: values["p99_ms"] / values["quiet_p99_ms"]
+        ),
+    ),
+    Goal(
+        "attempts at the failing one beyond its probes",
+        "",
+        0,
+        at_least=False,
+        figure=_probes,
     ),
     Goal("memory, quick start", "MB", 90, at_least=False, figure=_last(SMALL)),
     Goal(

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +67,20 @@ spec:
     {provider}: {{{upstream}, baseURL: "http://127.0.0.1:{mock_port}{path}"}}
   credentials: {{{credentials}}}
   pricing: {{input: "2.00", cachedInput: "0.50", output: "8.00"}}
+"""
+
+
+_MEMBER = """\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: {name}}}
+spec:
+  model: {model}
+  provider:
+    openai: {{model: gpt-4.1, baseURL: "http://127.0.0.1:{port}/v1"}}
+  credentials: {{secretRef: {{name: upstream, key: key}}}}
+  timeouts: {{firstByte: 500ms}}
+  pool: {{strategy: {strategy}}}
 """
 
 
@@ -144,6 +159,18 @@ def write_folder(folder: Path, *, mock_port: int, deployments: int = 0, keys: in
     for first in range(0, keys, _KEYS_PER_FILE):
         texts = [_key(number) for number in range(first, min(keys, first + _KEYS_PER_FILE))]
         (folder / f"keys-{first:05d}.yaml").write_text("---\n".join(texts), encoding="utf-8")
+
+
+def write_pool(folder: Path, model: str, ports: Mapping[str, int], strategy: str) -> None:
+    """A folder with one pool, whose deployments are named by what answers at which port."""
+    folder.mkdir(parents=True)
+    members = [
+        _MEMBER.format(name=name, model=model, port=port, strategy=strategy)
+        for name, port in ports.items()
+    ]
+    secret, _, _ = _CREDENTIALS.partition("---")
+    texts = [secret.format(mock_port=0, subject_token=""), *members, _key(0)]
+    (folder / "pool.yaml").write_text("---\n".join(texts), encoding="utf-8")
 
 
 def write_echo(folder: Path, name: str, text: str) -> None:

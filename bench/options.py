@@ -13,15 +13,15 @@ from bench.calls import Workload
 ROOT = Path(__file__).parent.parent
 SCENARIOS = (
     *("passthrough", "streams", "echo", "translated"),
-    *("latency", "reload", "memory", "startup"),
+    *("latency", "reload", "faults", "memory", "startup"),
 )
 PEER_NAMES = ("envoy", "litellm", "nginx", "portkey")
 
 _EPILOG = """\
 scenarios: passthrough (JSON answers), streams (28 events each), echo (no upstream), translated
 (other providers beside passthrough), latency (added at a fixed rate), reload (the same during 10
-config changes/s), memory (RSS over 100,000 requests), startup (until ready). docs/performance.md
-says how each number comes about.
+config changes/s), faults (one of two upstreams fails), memory (RSS over 100,000 requests), startup
+(until ready). docs/performance.md says how each number comes about.
 """
 
 

@@ -101,6 +101,10 @@ class Server:
             os.killpg(self.pid, signal.SIGCONT)
             self._paused = False
 
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal, as an accident would; `stop` must still follow."""
+        os.killpg(self.pid, number)
+
     def stop(self) -> None:
         """Ends it and its process group: SIGTERM, after five seconds SIGKILL."""
         self.resume()

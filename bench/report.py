@@ -9,7 +9,7 @@ from bench.measure import DISTURBED, bottleneck
 from bench.peers.direct import NAME as DIRECT
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
-from bench.scenarios import translated
+from bench.scenarios import faults, translated
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
 from bench.scenarios.translated import PASSED_ON
@@ -52,6 +52,7 @@ def tables(run: Run) -> list[Table]:
         _latency(run, Workload.STREAM),
         _latency(run, Workload.STREAM_PACED),
         _reload(run),
+        _faults(run),
         _memory(run),
         _startup(run),
     ]
@@ -190,6 +191,24 @@ def _reload(run: Run) -> Table:
         )
     title = f"Latency while the configuration of {run.settings['deployments']} deployments changes"
     return Table(title, ("", "p50 ms", "p99 ms", "÷ quiet"), tuple(rows), tuple(remarks))
+
+
+def _faults(run: Run) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for fault in faults.FAULTS:
+        scenario = faults.scenario_of(fault)
+        if run.targets(scenario):
+            values = [
+                _middle(run, scenario, NAME, name)
+                for name in ("errors", "quiet_p99_ms", "p99_ms", "asked", "seconds")
+            ]
+            rows.append((fault.name, fault.strategy, *map(number, values)))
+    head = ("it is", "strategy", "failed", "p99 ms before", "p99 ms after", "asked", "in seconds")
+    return Table(
+        f"One of two upstreams fails at {run.settings['latency-json']} requests/s",
+        head,
+        tuple(rows),
+    )
 
 
 def _memory(run: Run) -> Table:

@@ -72,6 +72,12 @@ class Rig:
         """Starts a server beside those of start_all."""
         return targets.start(self.processes, peer, self.direct.port, self.folder, name=name)
 
+    def upstream(self, name: str, *options: str) -> Target:
+        """Starts another mock."""
+        return targets.start_mock(
+            self.processes, self._cache, self.folder, name=name, options=options
+        )
+
     def stop(self, target: Target) -> None:
         """Ends a target before the run's end."""
         self.processes.end(target.server)

@@ -34,13 +34,20 @@ class Target:
         return workload in self.calls
 
 
-def start_mock(processes: Processes, cache: tools.Cache, folder: Path) -> Target:
+def start_mock(
+    processes: Processes,
+    cache: tools.Cache,
+    folder: Path,
+    *,
+    name: str = "mock",
+    options: tuple[str, ...] = (),
+) -> Target:
     """The upstream, itself the target `direct`."""
     port = free_port()
     program = str(cache.program("mock"))
-    argv = [program, "-listen", f"127.0.0.1:{port}"]
+    argv = [program, "-listen", f"127.0.0.1:{port}", *options]
     begin = time.monotonic()
-    server = processes.start("mock", argv, core=processes.placement.load)
+    server = processes.start(name, argv, core=processes.placement.load)
     _wait_for_port(server, port, begin + 10)
     calls = {workload: call for workload in Workload if (call := direct.call(workload))}
     site = Site(folder, port, port, port)

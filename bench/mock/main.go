@@ -3,8 +3,8 @@
 //
 // It speaks HTTP/1.1 by hand instead of through net/http, which costs several times as much CPU per
 // request and would share the load generator's core. One file per wire format (responses.go,
-// anthropic.go, …) renders the bytes, pace.go says how a stream is cut into writes, server.go moves
-// the bytes.
+// anthropic.go, …) renders the bytes, pace.go says how a stream is cut into writes, fault.go how
+// answers fail, server.go moves the bytes.
 package main
 
 import (
@@ -22,7 +22,14 @@ func main() {
 	flag.DurationVar(&p.firstByte, "first-byte", 0, "wait before the first byte of every answer")
 	flag.DurationVar(&p.between, "between", 0, "wait between two writes of a stream")
 	flag.IntVar(&p.eventsPerWrite, "events-per-write", 1, "events in one write; 0 = all in one")
+	failure := flag.String("fault", "", "how to fail from SIGUSR1 on; see fault.go")
 	flag.Parse()
+	if *failure != "" {
+		if err := failOnSignal(*failure); err != nil {
+			fmt.Fprintln(os.Stderr, "mock:", err)
+			os.Exit(2)
+		}
+	}
 	runtime.GOMAXPROCS(*procs)
 
 	listener, err := net.Listen("tcp", *listen)

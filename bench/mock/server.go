@@ -44,6 +44,15 @@ func serveConn(conn net.Conn, table *routes) {
 			return
 		}
 		body = req.body
+		if failing := active.Load(); failing != nil {
+			answered, ending := (*failing)(conn)
+			if ending {
+				return
+			}
+			if answered {
+				continue
+			}
+		}
 		if err := reply(conn, table.find(req.path), req); err != nil || req.close {
 			return
 		}

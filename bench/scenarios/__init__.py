@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench.rig import Rig
-from bench.scenarios import latency, memory, startup, throughput, translated
+from bench.scenarios import faults, latency, memory, startup, throughput, translated
 
 # These start gateways of their own, or want no peer beside it.
-ALONE = frozenset({"reload", "memory", "startup"})
+ALONE = frozenset({"reload", "faults", "memory", "startup"})
 GATEWAY_ONLY = ALONE | {"echo", "translated"}
 
 SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
@@ -18,6 +18,7 @@ SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
         "translated": translated.run,
         "latency": latency.added,
         "reload": latency.during_reloads,
+        "faults": faults.run,
         "memory": memory.run,
         "startup": startup.run,
     }

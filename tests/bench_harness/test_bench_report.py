@@ -183,3 +183,29 @@ def test_the_chart_escapes_names() -> None:
 
 def test_bars_of_nothing_but_zero_can_be_drawn() -> None:
     chart.svg([chart.Panel("none", (chart.Bar("a", Spread(0, 0, 0)),))])
+
+
+def of_a_fault(name: str, *, errors: int, p99_ms: float, asked: int) -> Sample:
+    values = {
+        "errors": errors,
+        "quiet_p99_ms": 2.0,
+        "p99_ms": p99_ms,
+        "asked": asked,
+        "seconds": 15,
+    }
+    return Sample(f"fault-{name}", "sluicegate", 0, values)
+
+
+def test_the_worst_fault_decides_and_a_slow_upstream_may_be_asked() -> None:
+    run = run_of(
+        of_a_fault("killed", errors=0, p99_ms=3.0, asked=4),
+        of_a_fault("hung", errors=2, p99_ms=8.0, asked=6),
+        of_a_fault("slow", errors=0, p99_ms=2.0, asked=50),
+    )
+    rows = {row[0]: row[1:] for row in goals.table(run).rows}
+    assert rows["failed requests while one of two upstreams fails"][-1] == "not met"
+    assert rows["p99 from a second after the failure"][1] == "4.00 x before"
+    # One attempt for each cooldown of 5 s, and one at the edge: of six, two are too many.
+    assert rows["attempts at the failing one beyond its probes"][1].strip() == "2.00"
+    table = next(table for table in report.tables(run) if table.title.startswith("One of two"))
+    assert [row[0] for row in table.rows] == ["killed", "hung", "slow"]
