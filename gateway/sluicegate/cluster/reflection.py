@@ -8,9 +8,8 @@ deletes).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -40,18 +39,29 @@ _event = msgspec.json.Decoder(_Event)
 _peeked = msgspec.json.Decoder(_Peeked)
 
 
-@dataclass(frozen=True, slots=True)
-class _Undecodable:
-    """Why the hook could not read an object."""
+class _Held(Generic[T]):
+    """Objects, the faults of those that could not be read, and the marks of both."""
 
-    fault: str
+    def __init__(self) -> None:
+        self.objects: dict[ObjectKey, T] = {}
+        self.faults: dict[ObjectKey, str] = {}
+        self.marks: dict[ObjectKey, int] = {}
 
+    def drop(self, key: ObjectKey) -> bool:
+        """Whether it was there."""
+        self.objects.pop(key, None)
+        self.faults.pop(key, None)
+        return self.marks.pop(key, None) is not None
 
-class _Told(NamedTuple, Generic[T]):
-    """An object as it arrived, and the mark of its octets."""
-
-    mark: int
-    value: T | _Undecodable
+    def update(self, newer: _Held[T]) -> None:
+        """Take over what the other has, in the time that a few dictionary updates need."""
+        for key in self.faults.keys() & newer.objects.keys():
+            del self.faults[key]
+        for key in self.objects.keys() & newer.faults.keys():
+            del self.objects[key]
+        self.objects.update(newer.objects)
+        self.faults.update(newer.faults)
+        self.marks.update(newer.marks)
 
 
 class Reflection(Generic[T]):
@@ -64,42 +74,36 @@ class Reflection(Generic[T]):
 
     def __init__(self, decode: Callable[[bytes], T]) -> None:
         self._decode = decode
-        self._objects: dict[ObjectKey, T] = {}
-        self._marks: dict[ObjectKey, int] = {}
-        self._faults: dict[ObjectKey, str] = {}
-        self._seen: set[ObjectKey] = set()
-        self._staged: dict[ObjectKey, _Told[T]] = {}
-        self.objects: Mapping[ObjectKey, T] = MappingProxyType(self._objects)
-        self.undecodable: Mapping[ObjectKey, str] = MappingProxyType(self._faults)
+        self._held: _Held[T] = _Held()
+        self._listed: _Held[T] = _Held()
+        self._missing: set[ObjectKey] = set()
+        self.objects: Mapping[ObjectKey, T] = MappingProxyType(self._held.objects)
+        self.undecodable: Mapping[ObjectKey, str] = MappingProxyType(self._held.faults)
         self.resource_version = ""
         self.synced = False
 
     def begin_list(self) -> None:
-        """Forget what a list that was not finished has brought."""
-        self._seen = set()
-        self._staged = {}
+        """A list starts; what an unfinished one has brought is forgotten."""
+        self._missing = set(self._held.marks)
+        self._listed = _Held()
 
     def listed(self, item: bytes) -> None:
         """One object of the list. Raises ClusterError where it is none."""
         meta = _read_as(_peeked, item).metadata
         key = ObjectKey(meta.namespace, meta.name)
-        self._seen.add(key)
-        told = self._read(key, item)
-        if told is not None:
-            self._staged[key] = told
+        self._missing.discard(key)
+        self._read(key, item, self._listed)
 
     def end_list(self, resource_version: str) -> frozenset[ObjectKey]:
         """Make the list what is held; the keys that were added, changed or are gone."""
-        gone = self._marks.keys() - self._seen
-        for key in gone:
-            self._drop(key)
-        for key, told in self._staged.items():
-            self._take(key, told)
-        changed = gone.union(self._staged)
+        for key in self._missing:
+            self._held.drop(key)
+        self._held.update(self._listed)
+        changed = frozenset(self._missing).union(self._listed.marks)
         self.resource_version = resource_version
         self.synced = True
-        self.begin_list()
-        return frozenset(changed)
+        self._missing, self._listed = set(), _Held()
+        return changed
 
     def told(self, line: bytes) -> ObjectKey | None:
         """One line of a watch; the key that it changed, if any.
@@ -115,12 +119,12 @@ class Reflection(Generic[T]):
         key = ObjectKey(meta.namespace, meta.name)
         match event.type:
             case "ADDED" | "MODIFIED":
-                told = self._read(key, bytes(event.object))
-                if told is not None:
-                    self._take(key, told)
+                changed = _Held[T]()
+                if self._read(key, bytes(event.object), changed):
+                    self._held.update(changed)
                     return key
             case "DELETED":
-                if self._drop(key):
+                if self._held.drop(key):
                     return key
             case "BOOKMARK":
                 pass
@@ -128,28 +132,17 @@ class Reflection(Generic[T]):
                 raise GarbledAnswer(f"a watch event of the type {other!r:.40}")
         return None
 
-    def _read(self, key: ObjectKey, item: bytes) -> _Told[T] | None:
-        """Decode it, unless it is what is held already."""
+    def _read(self, key: ObjectKey, item: bytes, into: _Held[T]) -> bool:
+        """Decode it, unless these octets are held already. Whether they are not."""
         mark = hash(item)
-        if self._marks.get(key) == mark:
-            return None
+        if self._held.marks.get(key) == mark:
+            return False
+        into.marks[key] = mark
         try:
-            return _Told(mark, self._decode(item))
+            into.objects[key] = self._decode(item)
         except (ValueError, msgspec.DecodeError) as error:
-            return _Told(mark, _Undecodable(str(error)))
-
-    def _take(self, key: ObjectKey, told: _Told[T]) -> None:
-        self._drop(key)
-        self._marks[key] = told.mark
-        if isinstance(told.value, _Undecodable):
-            self._faults[key] = told.value.fault
-        else:
-            self._objects[key] = told.value
-
-    def _drop(self, key: ObjectKey) -> bool:
-        self._objects.pop(key, None)
-        self._faults.pop(key, None)
-        return self._marks.pop(key, None) is not None
+            into.faults[key] = str(error)
+        return True
 
 
 def _read_as(decoder: msgspec.json.Decoder[V], text: bytes | msgspec.Raw) -> V:
