@@ -5,10 +5,10 @@ MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
-CHECKS := format lint types imports layout docs spelling
+CHECKS := format lint types imports layout crds docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test run bench fmt docs \
-	lock changelog clean
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test run bench fmt crds \
+	docs lock changelog clean
 
 help: ## list the targets
 	@echo "make …"
@@ -20,7 +20,7 @@ setup: ## make .venv with the pinned packages and the project (done by the other
 setup-runtime:
 	@scripts/setup runtime
 
-check: $(CHECKS:%=check-%) ## every check: format, lint, types, imports, layout, docs, spelling
+check: $(CHECKS:%=check-%) ## every check: format, lint, types, imports, layout, crds, docs, spelling
 
 check-format: setup
 	@echo "check: ruff format"; $(PY) -m ruff format --check --quiet $(CODE) \
@@ -38,8 +38,12 @@ check-imports: setup
 check-layout: setup
 	@echo "check: layout and sizes"; $(PY) -m pytest -q -p no:randomly tests/layout
 
+check-crds: setup
+	@echo "check: crds/"; .venv/bin/sluicegate crds --check
+
 check-docs: setup
-	@echo "check: generated tables"; $(PY) scripts/provider_table.py --check
+	@echo "check: generated pages"; $(PY) scripts/provider_table.py --check \
+		&& $(PY) scripts/resource_reference.py --check
 
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
@@ -60,8 +64,11 @@ bench: setup ## measure the gateway against its peers (takes minutes)
 fmt: setup ## rewrite the code as `make check` wants it
 	@$(PY) -m ruff check --fix --quiet $(CODE); $(PY) -m ruff format --quiet $(CODE)
 
-docs: setup ## make the generated tables of docs/ anew
-	@$(PY) scripts/provider_table.py
+crds: setup ## make crds/ anew from the models
+	@.venv/bin/sluicegate crds --write crds
+
+docs: setup ## make the generated pages and tables of docs/ anew
+	@$(PY) scripts/provider_table.py && $(PY) scripts/resource_reference.py
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,8 @@ from sluicegate.resources.addresses import AddressError, check_base_url
         ("http://127.0.0.1:1/v1", "127.0.0.1"),
         ("http://10.1.2.3/v1", "10.1.2.3"),
         ("http://[::1]:80/", "[::1]"),
+        ("http://[0:0:0:0:0:0:0:1]", "[0:0:0:0:0:0:0:1]"),
+        ("http://[1:2:3:4:5:6:7::]", "[1:2:3:4:5:6:7::]"),
         ("http://[fd00::1]/v1", "[fd00::1]"),
         ("https://API.Example.com./v1/", "api.example.com"),
         ("http://vllm.models.svc.cluster.local:8000/v1", "vllm.models.svc.cluster.local"),
@@ -43,6 +46,12 @@ def test_what_is_taken(url: str, host: str) -> None:
         ("http://[64:ff9b::169.254.169.254]/", "link-local"),
         ("http://[2002:a9fe:a9fe::]/", "link-local"),
         ("http://[fd00:ec2::254]/", "link-local"),
+        ("http://[FD00:0EC2:0:0:0:0:0:254]/", "link-local"),
+        ("http://[fd20:00ce::254]/", "link-local"),
+        ("http://[::ffff:10.2.0.1]/", "four decimal numbers"),
+        ("http://[64:ff9b::a00:1]/", "four decimal numbers"),
+        ("http://[64:ff9b:1::a00:1]/", "four decimal numbers"),
+        ("http://[2001:db8::10.2.0.1]/", "four decimal numbers"),
         ("http://100.100.100.200/", "link-local"),
         ("http://metadata.google.internal/", "link-local"),
         ("http://METADATA.google.internal./", "link-local"),
@@ -63,6 +72,9 @@ def test_what_is_taken(url: str, host: str) -> None:
         ("http://255.255.255.255/", "broadcast"),
         ("http://[::g]/", "must be http"),
         ("http://[1:2]/", "valid IPv6"),
+        ("http://[1:2:3:4:5:6:7:8:9]/", "valid IPv6"),
+        ("http://[1::2::3]/", "valid IPv6"),
+        ("http://[1:2:3:4:5:6:7::8]/", "valid IPv6"),
         ("http://[fe80::1%25eth0]/", "must be http"),
         ("ftp://x.example/", "must be http"),
         ("https://user@x.example/", "must be http"),
@@ -89,6 +101,14 @@ def test_what_is_refused(url: str, says: str) -> None:
         check_base_url(url)
 
 
+def exploded(address: ipaddress.IPv6Address) -> str:
+    return address.exploded
+
+
+def upper(address: ipaddress.IPv6Address) -> str:
+    return str(address).upper()
+
+
 link_local = st.integers(0xA9FE0000, 0xA9FEFFFF)
 
 
@@ -112,6 +132,30 @@ def test_no_ipv6_address_that_carries_one_is_taken(number: int, base: str, long:
     address = ipaddress.IPv6Address(int(ipaddress.IPv6Address(base)) + number)
     with pytest.raises(AddressError, match="link-local"):
         check_base_url(f"http://[{address.exploded if long else address}]/v1")
+
+
+@given(st.ip_addresses(v=6), st.sampled_from([str, exploded, upper]))
+def test_what_ipv6_says_is_not_what_it_hides(
+    address: ipaddress.IPv6Address, spelled: Callable[[ipaddress.IPv6Address], str]
+) -> None:
+    """An address that is taken is Python's, is none of those nobody may reach, and hides none."""
+    try:
+        taken = check_base_url(f"http://[{spelled(address)}]/v1").address
+    except AddressError:
+        return
+    assert taken == address
+    assert not any((address.is_link_local, address.is_multicast, address.is_unspecified))
+    assert address.ipv4_mapped is None
+    assert address.sixtofour is None
+
+
+@given(st.text(alphabet="0123456789abcdefF:", min_size=2, max_size=24))
+def test_an_ipv6_address_that_is_taken_is_one(text: str) -> None:
+    try:
+        taken = check_base_url(f"http://[{text}]/").address
+    except AddressError:
+        return
+    assert taken == ipaddress.IPv6Address(text)
 
 
 @given(st.text(max_size=40))

@@ -50,10 +50,20 @@ from sluicegate.resources.yaml_documents import (
         ("+", "+"),
         ("Yess", "Yess"),
         ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775808", 2.0**63),
+        ("-1" + "0" * 30, -1e30),
     ],
 )
 def test_scalars_are_read_as_kubectl_reads_them(text: str, value: object) -> None:
     assert parse_document(f"a: {text}") == {"a": value}
+
+
+@pytest.mark.parametrize(("text", "value"), [("5.0", 5), ("1e3", 1000), ("-0.0", 0), ("08", 8)])
+def test_a_whole_number_is_one_however_it_is_written(text: str, value: int) -> None:
+    found = parse_document(f"a: {text}")
+    assert found == {"a": value}
+    assert isinstance(found, dict)
+    assert isinstance(found["a"], int)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +83,7 @@ def test_scalars_are_read_as_kubectl_reads_them(text: str, value: object) -> Non
         ("a: .nan\n", 0, "NaN"),
         ("a: -.INF\n", 0, "NaN"),
         ("a: 1e999\n", 0, "too large"),
-        ("a:\n  - 9223372036854775808\n", 1, "64 bits"),
+        ("a:\n  - 0xFFFFFFFFFFFFFFFFF\n", 1, "64 bits"),
         ("a: [1\n", 0, "does not parse"),
         ("a: b: c\n", 0, "does not parse"),
         ("a:\n\t- b\n", 1, "does not parse"),
@@ -175,7 +185,7 @@ flow = st.sampled_from([True, False, None])
 
 
 def same(left: JsonValue, right: JsonValue) -> bool:
-    if isinstance(left, float) and isinstance(right, float):
+    if isinstance(right, float) and isinstance(left, (int, float)):
         return math.isclose(left, right)
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))

@@ -12,6 +12,7 @@ _COMMANDS = {
     "serve": ("sluicegate.cli.serve", "serve"),
     "plan": ("sluicegate.cli.plan", "plan"),
     "lint": ("sluicegate.cli.lint", "lint"),
+    "crds": ("sluicegate.cli.crds", "crds"),
     "key": ("sluicegate.cli.key", "key_group"),
     "import": ("sluicegate.cli.import_", "import_group"),
     "responses": ("sluicegate.cli.responses", "responses_command"),

@@ -22,7 +22,7 @@ from sluicegate.config import (
     Upstream,
     VertexAIUpstream,
 )
-from sluicegate.resources.addresses import AddressError, check_base_url, embedded_ipv4
+from sluicegate.resources.addresses import AddressError, check_base_url
 
 # The hosts to which a provider's own SDK sends its ambient credential.
 _OWN_HOSTS: dict[type[Upstream], re.Pattern[str]] = {
@@ -102,10 +102,8 @@ def _address_problem(base_url: str, namespace: str, settings: Settings) -> str |
         f"have it added to SLUICEGATE_UPSTREAM_ALLOW, or use a Service of namespace {namespace!r}"
     )
     if parts.address is not None:
-        inner = embedded_ipv4(parts.address)
-        if parts.address.is_loopback or inner is None:
-            inner = parts.address
-        if (inner.is_global and inner not in _SHARED_SPACE) or _allows_address(settings, inner):
+        public = parts.address.is_global and parts.address not in _SHARED_SPACE
+        if public or _allows_address(settings, parts.address):
             return None
         return f"baseURL must not be a loopback or private address: {allowed}"
     if _is_inside(parts.host) and not (

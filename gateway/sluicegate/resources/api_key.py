@@ -5,23 +5,32 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from sluicegate.resources.fields import (
-    Duration,
     Fields,
-    Matches,
+    Format,
     ObjectName,
     Timestamp,
-    exactly_one,
-    refusal,
+    duration,
+    matches,
 )
 from sluicegate.resources.manifest import Manifest
 from sluicegate.resources.policy import Budget, Limits, SecretEntryRef, SecretRef
+from sluicegate.resources.rules import (
+    VALIDATIONS,
+    Keywords,
+    missing_or_many,
+    one_of,
+    quoted,
+    rule,
+    validation,
+)
+from sluicegate.resources.yaml_documents import FieldPath
 
 KeyHash: TypeAlias = Annotated[
     str,
-    Matches(
+    matches(
         r"sha256:[0-9a-f]{64}",
         'must be "sha256:" and the 64 lower-case hex digits of the whole key\'s SHA-256 '
         "(`sluicegate key hash` prints it); a key itself never belongs here",
@@ -30,7 +39,7 @@ KeyHash: TypeAlias = Annotated[
 ]
 ModelPattern: TypeAlias = Annotated[
     str,
-    Matches(
+    matches(
         r"[A-Za-z0-9._:/@*-]+",
         "must be public model names, in which '*' stands for any run of characters",
         200,
@@ -38,7 +47,7 @@ ModelPattern: TypeAlias = Annotated[
 ]
 RoleARN: TypeAlias = Annotated[
     str,
-    Matches(
+    matches(
         r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+",
         "must be the ARN of an IAM role, as in arn:aws:iam::123456789012:role/name",
         2048,
@@ -46,13 +55,50 @@ RoleARN: TypeAlias = Annotated[
 ]
 SessionName: TypeAlias = Annotated[
     str,
-    Matches(r"[A-Za-z0-9+=,.@_-]{2,64}", "must be 2 to 64 letters, digits and '+=,.@_-'", 64),
+    matches(r"[A-Za-z0-9+=,.@_-]{2,64}", "must be 2 to 64 letters, digits and '+=,.@_-'", 64),
 ]
-Overlap: TypeAlias = Annotated[str, Duration(0, 90 * 86_400)]
+Overlap: TypeAlias = Annotated[str, duration("0s", "2160h")]
 
-_TAG_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?", re.ASCII)
-_TAG_VALUE = re.compile(r"[^\x00-\x1f\x7f,]{0,256}")
 _MAX_TAGS = 32
+_MAX_TAG_VALUE = 256
+_TAG_NAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?"
+_TAG_VALUE_PATTERN = r"[^\x00-\x1f\x7f,]*"
+_TAG_NAME = re.compile(_TAG_NAME_PATTERN, re.ASCII)
+_TAG_VALUE = re.compile(_TAG_VALUE_PATTERN)
+_TAG_NAMES_SAY = "must have names of up to 63 letters, digits and '._/-'"
+_TAG_VALUES_SAY = (
+    f"must have a value of up to {_MAX_TAG_VALUE} characters, without ',' and line breaks"
+)
+_TAG_KEYWORDS: Keywords = {
+    "maxProperties": _MAX_TAGS,
+    "additionalProperties": {
+        "type": "string",
+        "maxLength": _MAX_TAG_VALUE,
+        "pattern": f"^{_TAG_VALUE_PATTERN}$",
+        VALIDATIONS: [
+            validation(f"self.matches({quoted(f'^{_TAG_VALUE_PATTERN}$')})", _TAG_VALUES_SAY)
+        ],
+    },
+    VALIDATIONS: [
+        validation(
+            f"self.all(name, name.matches({quoted(f'^{_TAG_NAME_PATTERN}$')}))", _TAG_NAMES_SAY
+        )
+    ],
+}
+
+
+def _tags_problem(tags: dict[str, str]) -> str | None:
+    if len(tags) > _MAX_TAGS:
+        return f"must have at most {_MAX_TAGS} entries"
+    for name, text in tags.items():
+        if _TAG_NAME.fullmatch(name) is None:
+            return _TAG_NAMES_SAY
+        if len(text) > _MAX_TAG_VALUE or _TAG_VALUE.fullmatch(text) is None:
+            return f"{_TAG_VALUES_SAY}, for {name!r}"
+    return None
+
+
+Tags: TypeAlias = Annotated[dict[str, str], Format(_tags_problem, _TAG_KEYWORDS)]
 
 
 class AwsCredentials(Fields):
@@ -74,13 +120,18 @@ class AwsCredentials(Fields):
         None, description="Name of the role's session, seen in CloudTrail."
     )
 
-    @model_validator(mode="after")
-    def _usable(self) -> AwsCredentials:
-        if self.secret_ref is None and self.role_arn is None:
-            raise refusal("must have secretRef, roleARN, or both")
-        if self.session_name is not None and self.role_arn is None:
-            raise refusal("sessionName goes with roleARN", ("sessionName",))
-        return self
+    @rule("has(self.secretRef) || has(self.roleARN)", "must have secretRef, roleARN, or both")
+    def _usable(self) -> FieldPath | None:
+        return () if self.secret_ref is None and self.role_arn is None else None
+
+    @rule(
+        "!has(self.sessionName) || has(self.roleARN)",
+        "sessionName goes with roleARN",
+        ".sessionName",
+    )
+    def _session_of_a_role(self) -> FieldPath | None:
+        wrong = self.session_name is not None and self.role_arn is None
+        return ("sessionName",) if wrong else None
 
 
 class GoogleCredentials(Fields):
@@ -100,10 +151,11 @@ class UpstreamKey(Fields):
     aws: AwsCredentials | None = Field(None, description="AWS credentials for Bedrock.")
     google: GoogleCredentials | None = Field(None, description="A Google credential for Vertex AI.")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> UpstreamKey:
-        exactly_one(self, "must have exactly one of secretRef, aws and google")
-        return self
+    @rule(
+        one_of("secretRef", "aws", "google"), "must have exactly one of secretRef, aws and google"
+    )
+    def _exactly_one(self) -> FieldPath | None:
+        return missing_or_many(self.secret_ref, self.aws, self.google)
 
 
 class GeneratedKey(Fields):
@@ -131,7 +183,9 @@ class Rotation(Fields):
     requested_at: Timestamp = Field(
         description="When the rotation was asked for; a later time asks for another one."
     )
-    overlap: Overlap = Field("24h", description="How long the old key stays valid.")
+    overlap: Overlap = Field(
+        "24h", description="How long the old key stays valid: a duration such as 24h."
+    )
 
 
 class ClientKey(Fields):
@@ -152,46 +206,37 @@ class ClientKey(Fields):
         ("*",),
         min_length=1,
         max_length=256,
-        description="Public names of the models that it may call; `*` stands for any run of "
-        "characters.",
+        description="Public names of the models that it may call, as in [claude-*, gpt-4.1]; `*` "
+        "stands for any run of characters.",
     )
     expires_at: Timestamp | None = Field(
-        None, description="When the key ends (RFC 3339); never if left out."
+        None,
+        description='When the key ends, in RFC 3339 as in "2027-06-30T00:00:00Z"; never if left '
+        "out.",
     )
     revoked: bool = Field(default=False, description="Refuses the key at once.")
     limits: Limits | None = Field(None, description="Limits of this key.")
     budget: Budget | None = Field(None, description="Budget of this key.")
     end_users: EndUsers | None = Field(None, description="What each end user of this key may use.")
-    tags: dict[str, str] = Field(
-        default_factory=dict, description="Written into the ledger with each request of this key."
+    tags: Tags = Field(
+        default_factory=dict,
+        description="Written into the ledger with each request of this key, as in team: search.",
     )
     rotation: Rotation | None = Field(
         None, description="Asks for a new key in place of the generated one."
     )
 
-    @field_validator("tags")
-    @classmethod
-    def _tags(cls, value: dict[str, str]) -> dict[str, str]:
-        if len(value) > _MAX_TAGS:
-            raise refusal(f"must have at most {_MAX_TAGS} entries")
-        for name, text in value.items():
-            if _TAG_NAME.fullmatch(name) is None:
-                raise refusal("must have names of up to 63 letters, digits and '._/-'")
-            if _TAG_VALUE.fullmatch(text) is None:
-                raise refusal(
-                    "must have a value of up to 256 characters, without ',' and line breaks, "
-                    f"for {name!r}"
-                )
-        return value
+    @rule(
+        one_of("secretRef", "generate", "keyHash"),
+        "must have exactly one of secretRef, generate and keyHash",
+    )
+    def _exactly_one(self) -> FieldPath | None:
+        return missing_or_many(self.secret_ref, self.generate, self.key_hash)
 
-    @model_validator(mode="after")
-    def _source(self) -> ClientKey:
-        sources = (self.secret_ref, self.generate, self.key_hash)
-        if sum(source is not None for source in sources) != 1:
-            raise refusal("must have exactly one of secretRef, generate and keyHash")
-        if self.rotation is not None and self.generate is None:
-            raise refusal("rotation goes with generate", ("rotation",))
-        return self
+    @rule("!has(self.rotation) || has(self.generate)", "rotation goes with generate", ".rotation")
+    def _rotation_of_a_minted_key(self) -> FieldPath | None:
+        wrong = self.rotation is not None and self.generate is None
+        return ("rotation",) if wrong else None
 
 
 class ApiKeySpec(Fields):
@@ -202,10 +247,9 @@ class ApiKeySpec(Fields):
     )
     client: ClientKey | None = Field(None, description="What a caller presents to the gateway.")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> ApiKeySpec:
-        exactly_one(self, "must have exactly one of upstream and client")
-        return self
+    @rule(one_of("upstream", "client"), "must have exactly one of upstream and client")
+    def _exactly_one(self) -> FieldPath | None:
+        return missing_or_many(self.upstream, self.client)
 
 
 class ApiKey(Manifest):

@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from sluicegate.resources.fields import Fields, Namespace, ObjectName
+from sluicegate.resources.fields import SUBDOMAIN, Fields, Format, Namespace, ObjectName
 
 GROUP = "sluicegate.dev"
 API_VERSION = "sluicegate.dev/v1alpha1"
+
+# What the API server asks of every object's labels and annotations; a null is "" to it.
+_WORD = r"([A-Za-z0-9][A-Za-z0-9_.-]{0,61})?[A-Za-z0-9]"
+_NAME = re.compile(rf"(?P<prefix>({SUBDOMAIN})/)?{_WORD}", re.ASCII)
+_VALUE = re.compile(rf"({_WORD})?", re.ASCII)
+_MAX_PREFIX = 253
+_MAX_ANNOTATIONS = 256 * 1024
+
+
+def _is_name(name: str) -> bool:
+    match = _NAME.fullmatch(name)
+    return match is not None and len(match["prefix"] or "") <= _MAX_PREFIX + 1
+
+
+def _labels_problem(labels: dict[str, str | None]) -> str | None:
+    if not all(_is_name(name) for name in labels):
+        return "must have names such as team or example.com/team: 63 letters, digits and '-_.'"
+    if not all(_VALUE.fullmatch(value or "") for value in labels.values()):
+        return "must have values of up to 63 letters, digits and '-_.'"
+    return None
+
+
+def _annotations_problem(annotations: dict[str, str | None]) -> str | None:
+    if not all(_is_name(name.lower()) for name in annotations):
+        return "must have names such as note or example.com/note: 63 letters, digits and '-_.'"
+    size = sum(
+        len(name.encode()) + len((value or "").encode()) for name, value in annotations.items()
+    )
+    return "must have less than 256 KiB in all" if size > _MAX_ANNOTATIONS else None
+
+
+Labels: TypeAlias = Annotated[dict[str, str | None], Format(_labels_problem, {})]
+Annotations: TypeAlias = Annotated[dict[str, str | None], Format(_annotations_problem, {})]
 
 
 class ObjectMeta(Fields):
@@ -20,9 +54,11 @@ class ObjectMeta(Fields):
 
     name: ObjectName = Field(description="Name of the object, unique in its namespace.")
     namespace: Namespace = Field("default", description="Namespace of the object.")
-    labels: dict[str, str] = Field(default_factory=dict, description="Labels of the object.")
-    annotations: dict[str, str] = Field(
-        default_factory=dict, description="Annotations of the object."
+    labels: Labels = Field(
+        default_factory=dict[str, str | None], description="Labels of the object."
+    )
+    annotations: Annotations = Field(
+        default_factory=dict[str, str | None], description="Annotations of the object."
     )
     generate_name: Any = None
     uid: Any = None

@@ -2,32 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field
 
 from sluicegate.resources.fields import (
     FallbackModel,
     Fields,
+    Format,
     Namespace,
     ObjectName,
     Price,
     PublicModel,
     ShortDelay,
     Timeout,
-    exactly_one,
-    refusal,
 )
-from sluicegate.resources.header_rules import header_problem
+from sluicegate.resources.header_rules import HEADER_KEYWORDS, header_problem
 from sluicegate.resources.manifest import Manifest
 from sluicegate.resources.policy import Budget, Count, Limits, SecretEntryRef
 from sluicegate.resources.providers import Echo, Provider
-
-# Parameters that decide what a request is; the client alone sets them.
-RESERVED_PARAMETERS = frozenset(
-    {"model", "stream", "input", "store", "background", "previous_response_id"}
+from sluicegate.resources.rules import (
+    VALIDATIONS,
+    Keywords,
+    missing_or_many,
+    one_of,
+    rule,
+    validation,
 )
+from sluicegate.resources.yaml_documents import FieldPath
+
+# Parameters that decide what a request is, and their types; the client alone sets them.
+RESERVED_PARAMETERS = {
+    "background": "boolean",
+    "input": "string",
+    "model": "string",
+    "previous_response_id": "string",
+    "store": "boolean",
+    "stream": "boolean",
+}
+_RESERVED_SAYS = "only the client sets it"
+# CEL sees no field that the schema does not name, so the reserved ones are named.
+_PARAMETER_KEYWORDS: Keywords = {
+    "x-kubernetes-preserve-unknown-fields": True,
+    "properties": {
+        name: {
+            "type": kind,
+            "description": f"Not allowed here: {_RESERVED_SAYS}.",
+        }
+        for name, kind in RESERVED_PARAMETERS.items()
+    },
+    VALIDATIONS: [
+        validation(f"!has(self.{name})", f"must not set {name}: {_RESERVED_SAYS}")
+        for name in RESERVED_PARAMETERS
+    ],
+}
 _MAX_MODEL = 128
+
+
+def _parameters_problem(parameters: dict[str, Any]) -> str | None:
+    reserved = sorted(RESERVED_PARAMETERS.keys() & parameters.keys())
+    return f"must not set {', '.join(reserved)}: {_RESERVED_SAYS}" if reserved else None
+
+
+def _without_reserved_nulls(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The API server takes a null out where it knows the field, and leaves every other."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if value is not None or name not in RESERVED_PARAMETERS
+    }
+
+
+FreeParameters: TypeAlias = Annotated[
+    dict[str, Any],
+    AfterValidator(_without_reserved_nulls),
+    Format(_parameters_problem, _PARAMETER_KEYWORDS),
+]
+Headers: TypeAlias = Annotated[dict[str, str], Format(header_problem, HEADER_KEYWORDS)]
 
 
 class ApiKeyRef(Fields):
@@ -46,23 +97,32 @@ class Credentials(Fields):
         None, description="An entry of a Secret in this namespace that holds a single key."
     )
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Credentials:
-        exactly_one(
-            self,
-            "must have exactly one of apiKeyRef and secretRef "
-            "(leave `credentials` out to use the provider's ambient credential)",
-        )
-        return self
+    @rule(
+        one_of("apiKeyRef", "secretRef"),
+        "must have exactly one of apiKeyRef and secretRef "
+        "(leave `credentials` out to use the provider's ambient credential)",
+    )
+    def _exactly_one(self) -> FieldPath | None:
+        return missing_or_many(self.api_key_ref, self.secret_ref)
 
 
 class Timeouts(Fields):
     """How long the parts of an upstream call may take."""
 
-    connect: Timeout = Field("5s", description="Until the connection, with TLS, is open.")
-    first_byte: Timeout = Field("300s", description="From the request to the answer's first byte.")
-    idle: Timeout = Field("120s", description="Between two pieces of the answer.")
-    total: Timeout = Field("30m", description="For the whole call.")
+    connect: Timeout = Field(
+        "5s", description="Until the connection, with TLS, is open: a duration such as 5s."
+    )
+    first_byte: Timeout = Field(
+        "300s", description="From the request to the answer's first byte: a duration such as 300s."
+    )
+    idle: Timeout = Field(
+        "120s",
+        description="Longest silence between two pieces of the answer: a duration such as 120s.",
+    )
+    total: Timeout = Field(
+        "30m",
+        description="For the whole call, to the answer's last byte: a duration such as 30m.",
+    )
 
 
 class Retry(Fields):
@@ -73,8 +133,8 @@ class Retry(Fields):
     )
     backoff: ShortDelay = Field(
         "200ms",
-        description="Time before the second attempt; it doubles, with jitter. Retry-After is "
-        "honoured.",
+        description="Time before the second attempt, a duration such as 200ms; it doubles, with "
+        "jitter. Retry-After is honoured.",
     )
 
 
@@ -84,33 +144,35 @@ class Cooldown(Fields):
     failures: int = Field(
         3, ge=1, le=1000, description="Failures in a row that take the deployment out."
     )
-    duration: Timeout = Field("5s", description="How long it is out before it is tried again.")
+    duration: Timeout = Field(
+        "5s", description="How long it is out before it is tried again: a duration such as 5s."
+    )
 
 
 class Parameters(Fields):
     """Request parameters that are set for the client, merged at the top level (RFC 7396)."""
 
-    defaults: dict[str, Any] = Field(
-        default_factory=dict, description="Used where the client does not set the parameter."
+    defaults: FreeParameters = Field(
+        default_factory=dict,
+        description="Used where the client does not set the parameter, as in "
+        "max_output_tokens: 4096.",
     )
-    overrides: dict[str, Any] = Field(
-        default_factory=dict, description="Used whatever the client sets; null removes a parameter."
+    overrides: FreeParameters = Field(
+        default_factory=dict,
+        description="Used whatever the client sets, as in temperature: 0; null removes a "
+        "parameter.",
     )
-
-    @field_validator("defaults", "overrides")
-    @classmethod
-    def _not_reserved(cls, value: dict[str, Any]) -> dict[str, Any]:
-        reserved = sorted(RESERVED_PARAMETERS & value.keys())
-        if reserved:
-            raise refusal(f"must not set {', '.join(reserved)}: only the client sets it")
-        return value
 
 
 class ModelInfo(Fields):
     """What the model can do, where the catalogue does not know it or is wrong."""
 
-    context_window: Count | None = Field(None, description="Tokens of input and output together.")
-    max_output_tokens: Count | None = Field(None, description="Tokens of output.")
+    context_window: Count | None = Field(
+        None, description="Tokens that input and output may have together, as in 200000."
+    )
+    max_output_tokens: Count | None = Field(
+        None, description="Tokens that the output may have, as in 8192."
+    )
     reasoning: Literal["None", "Effort", "Budget", "Adaptive"] | None = Field(
         None,
         description="How the model is told to reason: not at all, by effort, by a token budget, "
@@ -124,14 +186,16 @@ class Pricing(Fields):
     What is left out comes from the price catalogue.
     """
 
-    input: Price | None = Field(None, description="Input tokens that were not cached.")
+    input: Price | None = Field(
+        None, description='Input tokens that were not cached, as in "3.00".'
+    )
     cached_input: Price | None = Field(
         None, description="Input tokens read from a cache; the input price if left out."
     )
     cache_write: Price | None = Field(
         None, description="Input tokens written to a cache; the input price if left out."
     )
-    output: Price | None = Field(None, description="Output tokens.")
+    output: Price | None = Field(None, description='Output tokens, as in "15.00".')
     reasoning: Price | None = Field(
         None, description="Reasoning tokens, in place of the output price."
     )
@@ -154,21 +218,35 @@ class AllowedNamespaces(Fields):
         "and this one.",
     )
     names: tuple[Namespace, ...] = Field(
-        (), max_length=256, description="The namespaces, with `from: Names`."
+        (), max_length=256, description="The namespaces, with `from: Names`, as in [search, ads]."
     )
     per_namespace: NamespaceCeiling | None = Field(
         None, description="A ceiling for each foreign namespace."
     )
 
-    @model_validator(mode="after")
-    def _fits(self) -> AllowedNamespaces:
-        if self.names and self.source != "Names":
-            raise refusal("names goes with from: Names", ("names",))
-        if self.source == "Names" and not self.names:
-            raise refusal("from: Names must come with at least one namespace in names")
-        if self.per_namespace is not None and self.source == "Same":
-            raise refusal("perNamespace goes with from: All or from: Names", ("perNamespace",))
-        return self
+    @rule(
+        "!has(self.names) || size(self.names) == 0 || self.from == 'Names'",
+        "names goes with from: Names",
+        ".names",
+    )
+    def _names_are_meant(self) -> FieldPath | None:
+        return ("names",) if self.names and self.source != "Names" else None
+
+    @rule(
+        "self.from != 'Names' || (has(self.names) && size(self.names) > 0)",
+        "from: Names must come with at least one namespace in names",
+    )
+    def _names_are_there(self) -> FieldPath | None:
+        return () if self.source == "Names" and not self.names else None
+
+    @rule(
+        "!has(self.perNamespace) || self.from != 'Same'",
+        "perNamespace goes with from: All or from: Names",
+        ".perNamespace",
+    )
+    def _others_are_let_in(self) -> FieldPath | None:
+        wrong = self.per_namespace is not None and self.source == "Same"
+        return ("perNamespace",) if wrong else None
 
 
 class Fallback(Fields):
@@ -204,8 +282,8 @@ class ModelDeploymentSpec(Fields):
 
     model: PublicModel | None = Field(
         None,
-        description="Public name that clients send; metadata.name if left out. A trailing `*` "
-        "makes a prefix.",
+        description="Public name that clients send, as in openai/o1-pro; metadata.name if left "
+        "out. A trailing `*` makes a prefix: an exact name wins, then the longest prefix.",
     )
     provider: Provider = Field(description="Which provider answers; exactly one of the members.")
     credentials: Credentials | None = Field(
@@ -213,9 +291,18 @@ class ModelDeploymentSpec(Fields):
         description="What is presented to the provider; its SDK's ambient credential if left out.",
     )
     weight: int = Field(
-        1, ge=0, le=1_000_000, description="Share among the deployments of the same priority."
+        1,
+        ge=0,
+        le=1_000_000,
+        description="Share of the requests among the deployments of the same priority: 3 gets "
+        "three times what 1 gets, 0 gets none.",
     )
-    priority: int = Field(0, ge=-1000, le=1000, description="Lower ones are tried first.")
+    priority: int = Field(
+        0,
+        ge=-1000,
+        le=1000,
+        description="Which deployments of the pool are tried first: those with the lowest number.",
+    )
     limits: Limits | None = Field(
         None, description="Limits of this deployment; a full one is skipped."
     )
@@ -231,8 +318,10 @@ class ModelDeploymentSpec(Fields):
         default_factory=lambda: Cooldown.model_validate({}),
         description="When a failing deployment is left alone, and for how long.",
     )
-    headers: dict[str, str] = Field(
-        default_factory=dict, description="Extra request headers upstream; no credentials."
+    headers: Headers = Field(
+        default_factory=dict,
+        description="Extra request headers upstream, as in X-Team: search; no credentials, and "
+        "none that the gateway sets itself.",
     )
     parameters: Parameters = Field(
         default_factory=lambda: Parameters.model_validate({}),
@@ -267,13 +356,20 @@ class ModelDeploymentSpec(Fields):
         default=False, description="Takes the deployment out of routing and keeps the object."
     )
 
-    @field_validator("headers")
-    @classmethod
-    def _headers(cls, value: dict[str, str]) -> dict[str, str]:
-        problem = header_problem(value)
-        if problem is not None:
-            raise refusal(problem)
-        return value
+    @rule(
+        "![has(self.provider.openai) && self.provider.openai.model == '*', "
+        "has(self.provider.anthropic) && self.provider.anthropic.model == '*', "
+        "has(self.provider.gemini) && self.provider.gemini.model == '*', "
+        "has(self.provider.vertexAI) && self.provider.vertexAI.model == '*', "
+        "has(self.provider.bedrock) && self.provider.bedrock.model == '*'].exists(x, x) "
+        "|| (has(self.model) && self.model.endsWith('*'))",
+        "provider's model '*' goes with a spec.model that ends in '*', as in openai/*",
+        ".model",
+    )
+    def _rest_of_a_prefix(self) -> FieldPath | None:
+        upstream = self.provider.chosen()
+        whole = not isinstance(upstream, Echo) and upstream.model == "*"
+        return ("model",) if whole and not (self.model or "").endswith("*") else None
 
 
 class ModelDeployment(Manifest):
@@ -287,25 +383,24 @@ class ModelDeployment(Manifest):
         """The name that clients send."""
         return self.spec.model or self.metadata.name
 
-    @model_validator(mode="after")
-    def _names(self) -> ModelDeployment:
-        model = self.public_model
-        if len(model.removesuffix("*")) > _MAX_MODEL:
-            raise refusal(
-                f"is needed, because metadata.name has more than {_MAX_MODEL} characters",
-                ("spec", "model"),
-            )
-        upstream = self.spec.provider.chosen()
-        if not isinstance(upstream, Echo) and upstream.model == "*" and not model.endswith("*"):
-            raise refusal(
-                "provider's model '*' goes with a spec.model that ends in '*', as in openai/*",
-                ("spec", "model"),
-            )
-        own = {model, f"{model}@{self.metadata.namespace}"}
+    @rule(
+        f"has(self.spec.model) || size(self.metadata.name) <= {_MAX_MODEL}",
+        f"is needed, because metadata.name has more than {_MAX_MODEL} characters",
+        ".spec.model",
+    )
+    def _name_for_clients(self) -> FieldPath | None:
+        long = len(self.metadata.name) > _MAX_MODEL
+        return ("spec", "model") if self.spec.model is None and long else None
+
+    @rule(
+        "!has(self.spec.pool) || !has(self.spec.pool.fallbacks) || "
+        "!self.spec.pool.fallbacks.exists(fallback, fallback.model == "
+        "(has(self.spec.model) ? self.spec.model : self.metadata.name))",
+        "must not fall back to itself: name another pool",
+        ".spec.pool.fallbacks",
+    )
+    def _no_fallback_to_itself(self) -> FieldPath | None:
         for index, fallback in enumerate(self.spec.pool.fallbacks or ()):
-            if fallback.model in own:
-                raise refusal(
-                    "must not fall back to itself: name another pool",
-                    ("spec", "pool", "fallbacks", index, "model"),
-                )
-        return self
+            if fallback.model == self.public_model:
+                return ("spec", "pool", "fallbacks", index, "model")
+        return None

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sluicegate.resources.fields import (
     BaseURL,
     Fields,
     HeaderToken,
-    Matches,
     ShortDelay,
     UpstreamModel,
-    exactly_one,
+    matches,
 )
+from sluicegate.resources.rules import missing_or_many, one_of, rule
+from sluicegate.resources.yaml_documents import FieldPath
 
 Region: TypeAlias = Annotated[
     str,
-    Matches(
+    matches(
         r"[a-z]{2,4}(-[a-z]+)+-[0-9]+", "must be the name of an AWS region, as in us-west-2", 63
     ),
 ]
 Location: TypeAlias = Annotated[
     str,
-    Matches(
+    matches(
         r"[a-z0-9]+(-[a-z0-9]+)*",
         "must be the name of a Google Cloud location, as in us-central1, eu or global",
         63,
@@ -32,19 +33,18 @@ Location: TypeAlias = Annotated[
 ]
 GoogleProject: TypeAlias = Annotated[
     str,
-    Matches(
+    matches(
         r"[a-z0-9][a-z0-9.:-]*",
         "must be the id of a Google Cloud project: lower-case letters, digits, '.', ':' and '-'",
         128,
     ),
 ]
 ApiVersionDate: TypeAlias = Annotated[
-    str, Matches(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "must be a date, as in 2023-06-01", 10)
+    str, matches(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "must be a date, as in 2023-06-01", 10)
 ]
 _MODEL = (
     "The model's id at the provider. With `*`, and a `spec.model` that ends in `*`, the rest of "
-    "the "
-    "requested name goes upstream."
+    "the requested name goes upstream."
 )
 
 
@@ -145,8 +145,12 @@ class Echo(Fields):
     For trying out and for tests.
     """
 
-    delay: ShortDelay = Field("0s", description="Time before the answer begins.")
-    chunk_delay: ShortDelay = Field("0s", description="Time before each chunk of text.")
+    delay: ShortDelay = Field(
+        "0s", description="Time before the answer begins: a duration such as 500ms."
+    )
+    chunk_delay: ShortDelay = Field(
+        "0s", description="Time before each chunk of text: a duration such as 20ms."
+    )
     chunks: int | None = Field(
         None,
         ge=1,
@@ -176,13 +180,14 @@ class Provider(Fields):
     bedrock: Bedrock | None = Field(None, description="Amazon Bedrock.")
     echo: Echo | None = Field(None, description="Answers by itself, without an upstream.")
 
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Provider:
-        exactly_one(
-            self,
-            "must name exactly one provider: openai, anthropic, gemini, vertexAI, bedrock or echo",
+    @rule(
+        one_of("openai", "anthropic", "gemini", "vertexAI", "bedrock", "echo"),
+        "must name exactly one provider: openai, anthropic, gemini, vertexAI, bedrock or echo",
+    )
+    def _exactly_one(self) -> FieldPath | None:
+        return missing_or_many(
+            self.openai, self.anthropic, self.gemini, self.vertex_ai, self.bedrock, self.echo
         )
-        return self
 
     def chosen(self) -> OpenAI | Anthropic | Gemini | VertexAI | Bedrock | Echo:
         """The member that is set."""

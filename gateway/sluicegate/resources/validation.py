@@ -69,14 +69,42 @@ class Invalid(Struct, frozen=True, gc=False):
 
 def validate(resource: Resource) -> ModelDeployment | ApiKey | Invalid:
     """The typed model of a resource, or what is wrong with it."""
-    model = _MODELS[resource.ref.kind]
+    return _validated(_MODELS[resource.ref.kind], resource.manifest)
+
+
+def _validated(
+    model: type[ModelDeployment | ApiKey], content: bytes
+) -> ModelDeployment | ApiKey | Invalid:
     try:
-        return model.model_validate_json(resource.manifest)
+        return model.model_validate_json(content)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-    manifest = as_mapping(msgspec.json.decode(resource.manifest))
+    manifest = as_mapping(msgspec.json.decode(content))
+    if _without_nulls(manifest, found):
+        return _validated(model, msgspec.json.encode(manifest))
     flaws = {flaw.path: flaw for flaw in (_flaw(model, details) for details in reversed(found))}
     return Invalid(tuple(reversed(flaws.values())), manifest)
+
+
+def _without_nulls(manifest: Mapping[str, object], found: list[ErrorDetails]) -> bool:
+    """Take out each null that is refused where a field is known; whether there was one.
+
+    The API server does the same: such a null is as if the field were left out.
+    """
+    dropped = False
+    for details in found:
+        *path, name = details["loc"] or ("",)
+        parent: object = manifest
+        for part in path:
+            if isinstance(parent, (dict, list)):
+                parent = cast("Any", parent)[part] if part != "[key]" else None
+        if details["type"] == "extra_forbidden" or not isinstance(parent, dict):
+            continue
+        holder = cast("dict[str | int, object]", parent)
+        if name in holder and holder[name] is None:
+            del holder[name]
+            dropped = True
+    return dropped
 
 
 def _flaw(model: type[BaseModel], details: ErrorDetails) -> Flaw:

@@ -43,7 +43,7 @@ class ScalarError(ValueError):
 def plain_scalar(text: str) -> JsonScalar:
     """The value of an unquoted scalar.
 
-    Raises ScalarError for NaN, infinities and integers beyond 64 bits.
+    Raises ScalarError for NaN, infinities and numbers that no computer holds.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -63,17 +63,24 @@ def _number(text: str) -> JsonScalar:
             return _integer(digits, base)
     if _FLOAT.fullmatch(digits) is None:
         return text
+    return _float(digits)
+
+
+def _float(digits: str) -> int | float:
+    """A float, or the integer that kubectl sends in its place."""
     number = float(digits)
     if not math.isfinite(number):
         raise ScalarError("the number is too large; put it in quotes if it is text")
-    return number
+    return int(number) if number.is_integer() and abs(number) < _LARGEST else number
 
 
-def _integer(digits: str, base: int) -> int:
+def _integer(digits: str, base: int) -> int | float:
     body = digits.lstrip("+-")
     # Octal may be written 017 and 0o17; int() knows only the latter with a prefix.
     number = int(body.lower().removeprefix("0o"), 8) if base == 8 else int(body, base)
     number = -number if digits.startswith("-") else number
     if not -_LARGEST - 1 <= number <= _LARGEST:
-        raise ScalarError("the integer does not fit into 64 bits; put it in quotes if it is text")
+        if base != 10:
+            raise ScalarError("the integer does not fit into 64 bits; put it in quotes")
+        return float(body) * (-1 if digits.startswith("-") else 1)
     return number
