@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from cluster_identities import apply_manifests, make_namespace
+from cluster_identities import apply_manifests, install, make_namespace
 from control_plane import (
     ROOT,
     ControlPlane,
@@ -78,6 +78,13 @@ async def namespace(admin: ClusterClient) -> str:
     name = f"test-{uuid.uuid4().hex[:12]}"
     await make_namespace(admin, name)
     return name
+
+
+@pytest.fixture
+async def installed(control_plane: ControlPlane, admin: ClusterClient, namespace: str) -> str:
+    """A namespace with what examples/cluster ships: accounts, roles and policies in force."""
+    await install(control_plane, admin, namespace)
+    return namespace
 
 
 @pytest.fixture

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-from control_plane import ControlPlane, write_kubeconfig
-from sluicegate.cluster import PODS, ClusterClient, Metadata, ResourceType
+from control_plane import ROOT, ControlPlane, write_kubeconfig
+from eventually import eventually
+from sluicegate.cluster import (
+    LEASES,
+    PODS,
+    SECRETS,
+    Access,
+    ClusterClient,
+    Forbidden,
+    Metadata,
+    ResourceType,
+    Token,
+)
+
+SHIPPED = ROOT / "examples" / "cluster"
 
 SERVICE_ACCOUNTS = ResourceType("", "v1", "ServiceAccount", "serviceaccounts")
 NAMESPACES = ResourceType("", "v1", "Namespace", "namespaces")
@@ -103,6 +118,55 @@ async def _established(admin: ClusterClient, name: str) -> None:
             if _Condition("Established", "True") in crd.status.conditions:
                 return
             await asyncio.sleep(0.05)
+
+
+async def install(plane: ControlPlane, admin: ClusterClient, namespace: str) -> None:
+    """What examples/cluster ships, in a namespace that is there already.
+
+    So each test has an installation of its own: what is of no namespace gets the namespace into its
+    name. Returns when the admission policies are in force.
+    """
+    moved = {
+        "namespace: sluicegate\n": f"namespace: {namespace}\n",
+        "system:serviceaccount:sluicegate:": f"system:serviceaccount:{namespace}:",
+        "policyName: sluicegate-": f"policyName: {namespace}-",
+    }
+    paths = [SHIPPED / f"{name}.yaml" for name in ("operator", "gateway", "admission-policies")]
+    for document in documents(*paths, replace=moved):
+        resource, metadata = type_of(document), document["metadata"]
+        if resource.kind in _CLUSTER_WIDE:
+            metadata["name"] = metadata["name"].replace("sluicegate", namespace, 1)
+            if resource.kind == "ClusterRoleBinding":
+                document["roleRef"]["name"] = metadata["name"]
+        place = metadata.get("namespace")
+        await admin.apply(
+            resource, metadata["name"], document, Metadata, namespace=place, manager="tests"
+        )
+    for account, resource in (("sluicegate-gateway", LEASES), ("sluicegate-operator", SECRETS)):
+        token = await service_account_token(admin, namespace, account)
+        async with speaking_with(plane, token, namespace) as client:
+            policed = partial(_is_policed, client, admin, resource, namespace)
+            await eventually(policed, seconds=20)
+
+
+async def _is_policed(
+    client: ClusterClient, admin: ClusterClient, resource: ResourceType, namespace: str
+) -> bool:
+    """Whether the admission policy refuses by now what RBAC allows."""
+    try:
+        await client.create(
+            resource, {"metadata": {"name": "nobodys"}}, Metadata, namespace=namespace
+        )
+    except Forbidden as refused:
+        return "ValidatingAdmissionPolicy" in refused.message
+    await admin.delete(resource, "nobodys", namespace=namespace)
+    return False
+
+
+def speaking_with(plane: ControlPlane, token: str, namespace: str) -> ClusterClient:
+    """A client with this token, to be used as a context."""
+    tls = ssl.create_default_context(cadata=plane.authority.decode())
+    return ClusterClient(Access(plane.url, namespace, tls, token=Token(token)))
 
 
 async def make_namespace(admin: ClusterClient, name: str) -> None:
