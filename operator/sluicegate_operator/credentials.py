@@ -1,0 +1,242 @@
+"""The Secrets that objects refer to: fetched when they are wanted, and again when they change.
+
+A reflector tells which labelled Secrets there are and in which version; the values of those that
+nothing refers to never leave the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from sluicegate.cluster import (
+    SECRETS,
+    AlreadyExists,
+    ClusterClient,
+    ClusterError,
+    ClusterSecret,
+    ClusterUnreachable,
+    Conflict,
+    Metadata,
+    NotFound,
+    ObjectMeta,
+)
+from sluicegate.compile import WantedKey
+from sluicegate.resources import ResourceRef, Secret, SecretRef
+from sluicegate.telemetry.logs import log
+from sluicegate_operator.facts import Held
+from sluicegate_operator.minted import (
+    first_key,
+    minted_at,
+    next_key,
+    owner_name,
+    owner_uid,
+    requested_at,
+)
+from sluicegate_operator.objects import is_credential, secret_of
+from sluicegate_operator.world import World
+
+_AT_ONCE = 8  # requests
+_ABSENT = Held("absent")
+# A Secret that can't be read is looked at so often before it counts as missing.
+_TRIES = 5
+
+
+class Minted(NamedTuple):
+    """A key was minted; the id is not secret."""
+
+    wanted: WantedKey
+    key_id: str | None
+    rotated: bool
+
+
+class Credentials:
+    """Keeps the Secrets of a World up to date.
+
+    `version_of` answers a Secret's metadata as the reflector holds it, None where it has none.
+    """
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        world: World,
+        version_of: Callable[[SecretRef], ObjectMeta | None],
+    ) -> None:
+        self._client = client
+        self._world = world
+        self._version_of = version_of
+        self._held: dict[SecretRef, Held] = {}
+        self._failures: dict[SecretRef, int] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._distrusted: set[SecretRef] = set()
+
+    @property
+    def held(self) -> Mapping[SecretRef, Held]:
+        """What was fetched, and in which version."""
+        return self._held
+
+    def changed(self, ref: SecretRef) -> bool:
+        """The reflector tells of a Secret. Answers whether it has to be fetched again."""
+        if ref not in self._held or not self._is_outdated(ref):
+            return False
+        self._distrusted.add(ref)
+        return True
+
+    def distrust(self, refs: Iterable[SecretRef]) -> None:
+        """Fetch these again, whatever their version."""
+        self._distrusted.update(ref for ref in refs if ref in self._held)
+
+    def distrust_absent(self) -> bool:
+        """Look again for what was not there: a Secret without the label is not watched."""
+        self._distrusted.update(ref for ref in self._held if self._version_of(ref) is None)
+        return bool(self._distrusted)
+
+    def forget(self, is_used: Callable[[SecretRef], Collection[ResourceRef]]) -> None:
+        """Drop what nothing refers to any more."""
+        for ref in [ref for ref in self._held if not is_used(ref)]:
+            del self._held[ref]
+            self._distrusted.discard(ref)
+            self._failures.pop(ref, None)
+            self._world.keep(ref, None)
+
+    def _is_outdated(self, ref: SecretRef) -> bool:
+        held, meta = self._held.get(ref), self._version_of(ref)
+        if held is None:
+            return True
+        return held.mark != _mark(meta) if meta is not None else is_labelled(held)
+
+    async def fetch(self, wanted: Iterable[SecretRef]) -> bool:
+        """Get those that are not held, or changed. Answers whether that changed anything.
+
+        Raises the ClusterError of one that can't be had at present.
+        """
+        refs = {ref for ref in wanted if ref not in self._held} | self._distrusted
+        if not refs:
+            return False
+        results = await asyncio.gather(*(self._fetch(ref) for ref in sorted(refs)))
+        return any(results)
+
+    async def _fetch(self, ref: SecretRef) -> bool:
+        async with self._slots:
+            try:
+                held, secret = await self._get(ref)
+            except ClusterError as error:
+                if not self._gives_up(ref, error):
+                    raise
+                held, secret = _ABSENT, None
+        self._failures.pop(ref, None)
+        self._distrusted.discard(ref)
+        self._held[ref] = held
+        return self._world.keep(ref, secret)
+
+    def _gives_up(self, ref: SecretRef, error: ClusterError) -> bool:
+        """Whether one Secret that can't be read should keep all else waiting no longer."""
+        if isinstance(error, ClusterUnreachable):
+            return False
+        failures = self._failures[ref] = self._failures.get(ref, 0) + 1
+        if failures < _TRIES:
+            return False
+        log(logging.ERROR, f"{ref} can't be read and counts as missing: {error}")
+        return True
+
+    async def _get(self, ref: SecretRef) -> tuple[Held, Secret | None]:
+        try:
+            if self._version_of(ref) is None:
+                return await self._look_at_unlabelled(ref)
+            found = await self._client.get(
+                SECRETS, ref.name, ClusterSecret, namespace=ref.namespace
+            )
+        except NotFound:
+            return _ABSENT, None
+        return _held(found.metadata), secret_of(found, self._minted_for(found.metadata))
+
+    async def _look_at_unlabelled(self, ref: SecretRef) -> tuple[Held, Secret | None]:
+        """A Secret that is not watched: whether it is there, and no more of it than that."""
+        found = await self._client.get(SECRETS, ref.name, Metadata, namespace=ref.namespace)
+        meta = found.metadata
+        minted_for = self._minted_for(meta)
+        if minted_for is None and not is_credential(meta):
+            return Held("unlabelled"), Secret(ref.namespace, ref.name, {})
+        whole = await self._client.get(SECRETS, ref.name, ClusterSecret, namespace=ref.namespace)
+        return _held(whole.metadata), secret_of(whole, minted_for)
+
+    def _minted_for(self, meta: ObjectMeta) -> str | None:
+        name = owner_name(meta)
+        if name is None:
+            return None
+        observed = self._world.observed(ResourceRef("ApiKey", meta.namespace, name))
+        uid = owner_uid(meta, name)
+        return name if observed is not None and uid == observed.uid else None
+
+    # --- minting ----------------------------------------------------------------------------------
+
+    async def mint(self, wanted: WantedKey, now: float) -> Minted | None:
+        """Make the Secret of an ApiKey, or rotate the key in it; None where nothing is to be done.
+
+        Raises ClusterError.
+        """
+        ref = SecretRef(wanted.namespace, wanted.secret_name)
+        secret = self._world.secret(ref)
+        if secret is not None:
+            return await self._rotate(ref, wanted, now) if self._is_due(ref, wanted) else None
+        observed = self._world.observed(ResourceRef("ApiKey", wanted.namespace, wanted.name))
+        if observed is None:
+            return None
+        manifest, key_id = first_key(wanted, observed.uid, now)
+        try:
+            made = await self._client.create(
+                SECRETS, manifest, ClusterSecret, namespace=wanted.namespace
+            )
+        except AlreadyExists:  # made meanwhile, by somebody or by ourselves before we were ended
+            self.distrust((ref,))
+            await self.fetch((ref,))
+            return None
+        self._keep(made)
+        return Minted(wanted, key_id, rotated=False)
+
+    def _is_due(self, ref: SecretRef, wanted: WantedKey) -> bool:
+        secret, held = self._world.secret(ref), self._held.get(ref)
+        return (
+            secret is not None
+            and secret.minted_for == wanted.name
+            and held is not None
+            and wanted.rotation is not None
+            and wanted.rotation.requested_at > (held.requested_at or 0)
+        )
+
+    async def _rotate(self, ref: SecretRef, wanted: WantedKey, now: float) -> Minted | None:
+        found = await self._client.get(SECRETS, ref.name, ClusterSecret, namespace=ref.namespace)
+        planned = next_key(wanted, found, now)
+        if planned is None:
+            self._keep(found)
+            return None
+        manifest, key_id = planned
+        try:
+            made = await self._client.replace(
+                SECRETS, ref.name, manifest, ClusterSecret, namespace=ref.namespace
+            )
+        except Conflict:  # changed meanwhile: looked at again when the reflector tells of it
+            self.distrust((ref,))
+            return None
+        self._keep(made)
+        return Minted(wanted, key_id, rotated=True)
+
+    def _keep(self, made: ClusterSecret) -> None:
+        ref = SecretRef(made.metadata.namespace, made.metadata.name)
+        self._held[ref] = _held(made.metadata)
+        self._world.keep(ref, secret_of(made, self._minted_for(made.metadata)))
+
+
+def is_labelled(held: Held) -> bool:
+    """Whether it was a Secret that the reflector tells of."""
+    return held.mark not in {"absent", "unlabelled"}
+
+
+def _mark(meta: ObjectMeta) -> str:
+    return f"{meta.uid}/{meta.resource_version}"
+
+
+def _held(meta: ObjectMeta) -> Held:
+    return Held(_mark(meta), minted_at(meta), requested_at(meta))

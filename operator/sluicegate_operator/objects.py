@@ -1,0 +1,132 @@
+"""What the API server holds, read as far as the operator needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from sluicegate.cluster import ClusterSecret, Lease, ObjectMeta, ResourceType
+from sluicegate.resources import Resource, ResourceRef, Secret
+from sluicegate_operator.status.fleet import Report
+from sluicegate_operator.status.values import Status
+
+CREDENTIAL_LABEL = "sluicegate.dev/credential"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+MANAGED_BY = "sluicegate"
+CONFIG_LABEL = "sluicegate.dev/config"
+GATEWAY_LABEL = "sluicegate.dev/gateway"
+
+_SEQUENCE = "sluicegate.dev/sequence"
+_ERROR = "sluicegate.dev/config-error"
+_LONGEST_ERROR = 300
+_HIGHEST_SEQUENCE = 2**53
+
+
+class Observed(Struct, frozen=True, gc=False):
+    """A ModelDeployment or an ApiKey. `manifest` leaves out all but its name and its spec."""
+
+    ref: ResourceRef
+    uid: str
+    generation: int
+    resource_version: str
+    created: str
+    manifest: bytes
+    status: Status
+
+    @property
+    def resource(self) -> Resource:
+        """The object as compile takes it."""
+        return Resource(self.ref, self.manifest)
+
+
+class _Object(Struct, gc=False):
+    metadata: ObjectMeta
+    spec: msgspec.Raw = msgspec.Raw(b"{}")
+    status: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+_object = msgspec.json.Decoder(_Object)
+_status = msgspec.json.Decoder(Status)
+
+
+def decoder(resource: ResourceType) -> Callable[[bytes], Observed | None]:
+    """Reads objects of one of our kinds; None for one that is being deleted.
+
+    The server writes a spec's fields in order, so equal specs have equal octets.
+    """
+    kind, version = resource.kind, resource.api_version
+
+    def decode(content: bytes) -> Observed | None:
+        read = _object.decode(content)
+        meta = read.metadata
+        if meta.deletion_timestamp is not None:
+            return None
+        head = msgspec.json.encode(
+            {
+                "apiVersion": version,
+                "kind": kind,
+                "metadata": {"name": meta.name, "namespace": meta.namespace},
+            }
+        )
+        return Observed(
+            ref=ResourceRef(kind, meta.namespace, meta.name),
+            uid=meta.uid,
+            generation=meta.generation,
+            resource_version=meta.resource_version,
+            created=meta.creation_timestamp or "",
+            manifest=b"".join((head[:-1], b',"spec":', bytes(read.spec), b"}")),
+            status=_read_status(read.status),
+        )
+
+    return decode
+
+
+def _read_status(raw: msgspec.Raw) -> Status:
+    try:
+        return _status.decode(raw)
+    except msgspec.DecodeError:  # written by somebody else
+        return Status()
+
+
+def report_of(lease: Lease) -> Report:
+    """What a gateway's Lease says."""
+    said = lease.metadata.annotations
+    sequence = said.get(_SEQUENCE, "")
+    number = int(sequence) if sequence.isascii() and sequence.isdigit() else 0
+    return Report(
+        name=lease.metadata.name,
+        stamp=f"{lease.metadata.uid}/{lease.spec.renew_time}",
+        sequence=number if number < _HIGHEST_SEQUENCE else 0,
+        error=said.get(_ERROR, "")[:_LONGEST_ERROR],
+    )
+
+
+def secret_of(found: ClusterSecret, minted_for: str | None) -> Secret:
+    """A Secret as compile takes it."""
+    values: dict[str, str] = {}
+    missing: dict[str, str] = {}
+    for name, octets in found.data.items():
+        try:
+            values[name] = octets.decode()
+        except UnicodeDecodeError:
+            missing[name] = "must be UTF-8 text"
+    return Secret(
+        namespace=found.metadata.namespace,
+        name=found.metadata.name,
+        values=values,
+        missing=missing,
+        labelled=is_credential(found.metadata),
+        minted_for=minted_for,
+    )
+
+
+def is_credential(meta: ObjectMeta) -> bool:
+    """Whether a Secret is meant to be used by ApiKeys and ModelDeployments."""
+    return meta.labels.get(CREDENTIAL_LABEL) == "true"
+
+
+def is_ours(meta: ObjectMeta) -> bool:
+    """Whether the operator has made it."""
+    return meta.labels.get(MANAGED_BY_LABEL) == MANAGED_BY

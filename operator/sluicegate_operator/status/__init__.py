@@ -1,0 +1,1 @@
+"""What an object's status says, and when it is written. Pure."""

@@ -1,0 +1,110 @@
+"""The gateways, as their Leases tell it.
+
+A Lease is judged by the operator's own clock: what counts is when a change of it was last seen, so
+that clocks that differ between machines have no effect.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+from msgspec import Struct
+
+# A gateway renews every 10 s; after three missed renewals it is not heard from (seconds).
+SILENCE = 35.0
+
+# `unconfirmed`: the Lease was there when the operator started, and has not been renewed since.
+Voice: TypeAlias = Literal["live", "unconfirmed", "silent"]
+
+
+class Report(Struct, frozen=True, gc=False):
+    """What a Lease says. `stamp` changes with every renewal.
+
+    `sequence` is 0 where the gateway serves no configuration yet; `error` says why it refuses the
+    newest one.
+    """
+
+    name: str
+    stamp: str
+    sequence: int = 0
+    error: str = ""
+
+
+class Gateway(Struct, frozen=True, gc=False):
+    """One gateway at one moment."""
+
+    name: str
+    sequence: int
+    error: str = ""
+    voice: Voice = "live"
+
+
+class Fleet(Struct, frozen=True, gc=False):
+    """All gateways at one moment, by name.
+
+    `replicas`: how many there should be, where the operator was told which Deployment to ask.
+    """
+
+    gateways: tuple[Gateway, ...] = ()
+    replicas: int | None = None
+
+    @property
+    def serving(self) -> tuple[Gateway, ...]:
+        """Those that have a configuration."""
+        return tuple(gateway for gateway in self.gateways if gateway.sequence > 0)
+
+
+class _Heard(NamedTuple):
+    report: Report
+    at: float
+    confirmed: bool
+
+
+class FleetWatch:
+    """Follows the Leases. `now` is a monotonic clock's, in seconds."""
+
+    def __init__(self, silence: float = SILENCE) -> None:
+        self._silence = silence
+        self._heard: dict[str, _Heard] = {}
+        self.replicas: int | None = None
+
+    def hear(self, report: Report, now: float, *, first_list: bool = False) -> None:
+        """Take what a Lease says now. `first_list`: it was there when the operator started."""
+        before = self._heard.get(report.name)
+        if before is None:
+            self._heard[report.name] = _Heard(report, now, not first_list)
+        elif before.report != report:
+            self._heard[report.name] = _Heard(report, now, confirmed=True)
+
+    def gone(self, name: str) -> None:
+        """A Lease was deleted."""
+        self._heard.pop(name, None)
+
+    def at(self, now: float) -> Fleet:
+        """The gateways as they stand."""
+        return Fleet(
+            tuple(
+                Gateway(name, heard.report.sequence, heard.report.error, self._voice(heard, now))
+                for name, heard in sorted(self._heard.items())
+            ),
+            self.replicas,
+        )
+
+    def next_due(self, now: float) -> float | None:
+        """When the next gateway falls silent if nothing is heard, None if none can."""
+        times = [
+            heard.at + self._silence
+            for heard in self._heard.values()
+            if heard.at + self._silence > now
+        ]
+        return min(times, default=None)
+
+    @property
+    def highest_sequence(self) -> int:
+        """The highest sequence that any gateway has."""
+        return max((heard.report.sequence for heard in self._heard.values()), default=0)
+
+    def _voice(self, heard: _Heard, now: float) -> Voice:
+        if now >= heard.at + self._silence:
+            return "silent"
+        return "live" if heard.confirmed else "unconfirmed"

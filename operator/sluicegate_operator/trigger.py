@@ -1,0 +1,135 @@
+"""kopf: the second pair of eyes.
+
+It runs in a thread and a loop of its own, because when it ends it cancels every task of its loop.
+Its handlers only wake the control loop: kopf never tells of an object that was deleted while its
+watch was broken, so what there is is read from our own reflectors. What kopf has seen and they have
+not is how a reflector that has stalled is noticed.
+
+No timers, daemons, indices or `on.create` handlers: they write finalizers and annotations to
+users' objects, or cost a multiple of the time and memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import aiohttp
+import kopf
+
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, Access, ResourceType
+from sluicegate.resources import ResourceRef
+from sluicegate.telemetry.logs import log
+
+_RESTART = 5.0  # seconds
+_JOIN = 10.0
+
+
+class Backoffs:
+    """Waits between tries (seconds), without an end: no outage of the API server ends kopf."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0)
+        while True:
+            yield 20.0 + random.random() * 10.0  # noqa: S311 -- only spreads load
+
+
+@dataclass(slots=True)
+class Trigger:
+    """kopf in its thread. `seen` is called there, with an object and its resource version."""
+
+    access: Access
+    namespaces: tuple[str, ...]
+    seen: Callable[[ResourceRef, str], None]
+    restarts: int = 0
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin. kopf is begun anew whenever it ends, as it does where a CRD is deleted."""
+        self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it, and wait for that a little."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(_JOIN)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                asyncio.run(self._watch())
+            except Exception as error:  # noqa: BLE001 -- the thread's root: kopf's errors are of any kind
+                log(logging.WARNING, f"kopf ended and is begun anew: {error}")
+            if self._stop.wait(_RESTART):
+                return
+            self.restarts += 1
+
+    async def _watch(self) -> None:
+        await kopf.operator(
+            registry=self._registry(),
+            settings=_settings(),
+            standalone=True,
+            clusterwide=not self.namespaces,
+            namespaces=self.namespaces,
+            stop_flag=self._stop,
+        )
+
+    def _registry(self) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+        kopf.on.login(registry=registry)(self._login)
+        for kind in (MODEL_DEPLOYMENTS, API_KEYS):
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(
+                self._handler(kind)
+            )
+        return registry
+
+    async def _login(self, **_: object) -> kopf.AiohttpSession:
+        """Our own identity; kopf asks again when its token is refused."""
+        bearer = await self.access.token.current(fresh=True)
+        tls = self.access.tls
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls if tls is not None else True),
+            headers={"Authorization": f"Bearer {bearer}"} if bearer else {},
+        )
+        return kopf.AiohttpSession(
+            server=self.access.server,
+            default_namespace=self.access.namespace,
+            aiohttp_session=session,
+        )
+
+    def _handler(self, kind: ResourceType) -> Callable[..., Any]:
+        async def on_event(*, body: kopf.Body, **_: object) -> None:
+            metadata = cast("Mapping[str, str]", body["metadata"])
+            if "deletionTimestamp" in metadata:
+                return
+            ref = ResourceRef(kind.kind, metadata.get("namespace", ""), metadata["name"])
+            self.seen(ref, metadata.get("resourceVersion", ""))
+
+        return on_event
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.networking.error_backoffs = Backoffs()
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.server_timeout = 300  # an integer: it is written into the query
+    settings.watching.client_timeout = 330
+    settings.queueing.worker_limit = 100  # no index is used with it: that would block for ever
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    settings.persistence.finalizer = "sluicegate.dev/operator"  # never written: see above
+    return settings

@@ -1,0 +1,181 @@
+"""The small decisions of the control loop: when to publish, what is new, who is behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sluicegate.cluster import MODEL_DEPLOYMENTS
+from sluicegate.resources import ResourceRef, Secret, SecretRef
+from sluicegate_operator.holding import Holding
+from sluicegate_operator.lag import Lag
+from sluicegate_operator.objects import Observed, decoder
+from sluicegate_operator.rhythm import Rhythm
+from sluicegate_operator.status.fleet import FleetWatch, Report
+from sluicegate_operator.world import World
+
+MD = ResourceRef("ModelDeployment", "team", "a")
+
+
+def observed(**changes: object) -> Observed:
+    content = {
+        "metadata": {
+            "name": "a",
+            "namespace": "team",
+            "uid": "u1",
+            "generation": changes.pop("generation", 1),
+            "resourceVersion": changes.pop("version", "5"),
+        },
+        "spec": {"weight": changes.pop("weight", 1)},
+        "status": changes.pop("status", {}),
+    }
+    assert not changes
+    read = decoder(MODEL_DEPLOYMENTS)(json.dumps(content).encode())
+    assert read is not None
+    return read
+
+
+# --- the rhythm -----------------------------------------------------------------------------------
+
+
+def test_the_first_change_after_quiet_goes_out_at_once() -> None:
+    rhythm = Rhythm()
+    assert rhythm.due() is None
+    rhythm.changed(100.0)
+    assert rhythm.due() == pytest.approx(100.005)
+
+
+def test_changes_in_a_row_go_out_every_200_ms() -> None:
+    rhythm = Rhythm()
+    rhythm.changed(100.0)
+    rhythm.begin(100.005)
+    for number in range(20):
+        rhythm.changed(100.01 + number / 1000)
+    assert rhythm.due() == pytest.approx(100.205)
+
+
+def test_a_revocation_waits_for_nothing() -> None:
+    rhythm = Rhythm()
+    rhythm.begin(100.0)
+    rhythm.changed(100.01)
+    rhythm.changed(100.02, urgent=True)
+    assert rhythm.due() == 100.01
+    rhythm.begin(100.02)
+    assert rhythm.due() is None
+
+
+# --- objects as they are read ---------------------------------------------------------------------
+
+
+def test_the_manifest_is_the_spec_and_who_it_is_of() -> None:
+    assert json.loads(observed().manifest) == {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": "ModelDeployment",
+        "metadata": {"name": "a", "namespace": "team"},
+        "spec": {"weight": 1},
+    }
+
+
+def test_an_object_that_is_being_deleted_counts_as_gone() -> None:
+    meta = {"name": "a", "namespace": "team", "deletionTimestamp": "2027-01-01T00:00:00Z"}
+    content = json.dumps({"metadata": meta, "spec": {}}).encode()
+    assert decoder(MODEL_DEPLOYMENTS)(content) is None
+
+
+def test_a_status_that_is_not_ours_is_read_as_none() -> None:
+    assert observed(status={"conditions": "?"}).status.conditions == ()
+
+
+# --- the world ------------------------------------------------------------------------------------
+
+
+def test_what_the_operator_writes_itself_is_nothing_new() -> None:
+    world = World()
+    assert world.see(MD, observed())
+    assert not world.see(MD, observed(version="6", status={"revision": "r"}))
+    assert world.see(MD, observed(version="7", weight=2, generation=2))
+
+
+def test_what_changes_during_a_compile_is_in_the_next_one() -> None:
+    world = World()
+    world.see(MD, observed())
+    first = world.snapshot()
+    world.see(MD, observed(version="7", weight=2, generation=2))
+    world.accept(first)
+    second = world.snapshot()
+    assert second.since is first.token
+    assert second.changed == {MD}
+
+
+def test_what_was_told_to_a_compile_that_failed_is_told_again() -> None:
+    world = World()
+    world.see(MD, observed())
+    secret = SecretRef("team", "s")
+    world.keep(secret, Secret("team", "s", {"key": "v"}))
+    world.snapshot()
+    again = world.snapshot()
+    assert again.changed == {MD}
+    assert again.changed_secrets == {secret}
+    world.accept(again)
+    assert world.snapshot().changed == frozenset()
+
+
+# --- who holds what since when --------------------------------------------------------------------
+
+
+def test_an_entry_is_held_since_the_publication_that_changed_it() -> None:
+    holding = Holding(40)
+    assert holding.since("md/team/a") == 40  # it was in the bundle that was read back
+    holding.changed(["md/team/a", "md/team/gone"])
+    assert holding.since("md/team/a") is None
+    assert holding.published(41, {"md/team/a"}) == {"md/team/a", "md/team/gone"}
+    assert holding.since("md/team/a") == 41
+    assert holding.published(42, {"md/team/a"}) == frozenset()
+    assert holding.since("md/team/a") == 41
+
+
+# --- gateways -------------------------------------------------------------------------------------
+
+
+def test_a_lease_that_does_not_change_falls_silent_by_our_own_clock() -> None:
+    watch = FleetWatch(silence=35.0)
+    watch.hear(Report("a", "t1", 5), 100.0)
+    watch.hear(Report("a", "t1", 5), 130.0)  # a new list, the same Lease
+    assert watch.next_due(130.0) == 135.0
+    assert [one.voice for one in watch.at(134.0).gateways] == ["live"]
+    assert [one.voice for one in watch.at(135.0).gateways] == ["silent"]
+    watch.hear(Report("a", "t2", 5), 140.0)
+    assert [one.voice for one in watch.at(140.0).gateways] == ["live"]
+    watch.gone("a")
+    assert watch.at(140.0).gateways == ()
+
+
+def test_a_lease_from_before_our_start_has_to_be_renewed_to_count() -> None:
+    watch = FleetWatch()
+    watch.hear(Report("a", "t1", 5), 100.0, first_list=True)
+    assert [one.voice for one in watch.at(101.0).gateways] == ["unconfirmed"]
+    watch.hear(Report("a", "t2", 5), 105.0)
+    assert [one.voice for one in watch.at(105.0).gateways] == ["live"]
+
+
+# --- the second pair of eyes ----------------------------------------------------------------------
+
+
+def test_a_reflector_that_is_behind_is_noticed_until_it_has_caught_up() -> None:
+    held: dict[ResourceRef, str] = {MD: "5"}
+    lag = Lag(held.get, selective=False)
+    lag.seen(MD, "5", 100.0)
+    assert lag.oldest(200.0) == 0.0
+    lag.seen(MD, "9", 100.0)
+    lag.seen(MD, "9", 130.0)
+    assert lag.oldest(140.0) == 40.0
+    held[MD] = "12"
+    assert lag.oldest(150.0) == 0.0
+
+
+def test_an_object_that_is_not_selected_is_no_lag() -> None:
+    nothing: dict[ResourceRef, str] = {}
+    lag = Lag(nothing.get, selective=True)
+    lag.seen(MD, "9", 100.0)
+    assert lag.oldest(140.0) == 0.0
