@@ -134,3 +134,43 @@ def test_allowed_tools_leave_the_others_out() -> None:
 def test_one_name_twice_is_refused() -> None:
     with pytest.raises(ApiError):
         chosen(WEATHER, WEATHER)
+
+
+CLASHING: list[dict[str, object]] = [
+    {"type": "function", "name": "mail__send"},
+    {"type": "custom", "name": "mail__out__send"},
+    SPACE,
+    {
+        "type": "namespace",
+        "name": "mail__out",
+        "tools": [{"type": "function", "name": "send"}],
+    },
+    {
+        "type": "namespace",
+        "name": "mail",
+        "tools": [{"type": "function", "name": "out__send"}],
+    },
+]
+
+
+@pytest.mark.parametrize("longest", [64, 24])
+def test_flattened_names_stay_apart_from_others(longest: int) -> None:
+    result = chosen(*CLASHING, longest=longest)
+    assert len(set(names(result))) == len(names(result)) == 6
+    assert all(len(name) <= longest for name in names(result))
+    assert result.origin("mail__send") == Origin("function", "mail__send")
+    assert result.origin("mail__out__send") == Origin("custom", "mail__out__send")
+    assert result.origin("mail__read") == Origin("function", "read", "mail")
+    assert {result.origin(name) for name in names(result)} >= {
+        Origin("function", "send", "mail"),
+        Origin("function", "send", "mail__out"),
+        Origin("function", "out__send", "mail"),
+    }
+    again = chosen(*reversed(CLASHING), longest=longest)
+    assert again.origins == result.origins
+
+
+@pytest.mark.parametrize("tools", [[WEATHER, WEATHER], [SPACE, SPACE]])
+def test_what_is_really_there_twice_is_refused(tools: list[dict[str, object]]) -> None:
+    with pytest.raises(ApiError, match="Duplicate tool name"):
+        chosen(*tools)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple
@@ -85,10 +86,12 @@ def function_name(name: str, namespace: str | None, longest: int) -> str:
     """The upstream's name of a tool; also for calls in the history, whose tool may be gone."""
     whole = name if namespace is None else f"{namespace}{_SEPARATOR}{name}"
     whole = _ILLEGAL.sub("_", whole) or "_"  # only a history's name can have such
-    if len(whole) <= longest:
-        return whole
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:_HASH]
-    return f"{whole[: longest - _HASH - 1]}_{digest}"
+    return whole if len(whole) <= longest else _hashed(whole, whole, longest)
+
+
+def _hashed(name: str, of: str, longest: int) -> str:
+    digest = hashlib.sha256(of.encode()).hexdigest()[:_HASH]
+    return f"{name[: longest - _HASH - 1]}_{digest}"
 
 
 def toolset(
@@ -109,8 +112,15 @@ def toolset(
         usable = list(_allowed(usable, choice.tools))
     functions: dict[str, FunctionSpec] = {}
     origins: dict[str, Origin] = {}
-    for tool, namespace in _flat(usable):
-        name = function_name(tool.name, namespace, longest)
+    flat = [
+        (tool, namespace, function_name(tool.name, namespace, longest))
+        for tool, namespace in _flat(usable)
+    ]
+    taken = Counter(name for _, _, name in flat)
+    for tool, namespace, plain in flat:
+        name = plain
+        if namespace is not None and taken[plain] > 1:  # `a__b`, and `b` of the namespace `a`
+            name = _hashed(plain, f"{namespace} {tool.name}", longest)
         if name in functions:
             raise _refused(f"Duplicate tool name: '{tool.name}'.", None, "tools")
         functions[name] = _spec(tool, name)

@@ -11,11 +11,8 @@ import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import msgspec
 from msgspec import Raw
 
-from sluicegate.api import invalid
-from sluicegate.api.custom_input import INPUT
 from sluicegate.api.items import (
     CacheBreakpoint,
     Compaction,
@@ -47,6 +44,7 @@ from sluicegate.providers.bedrock import wire
 from sluicegate.providers.bedrock.media import DocumentNames, document_block, image_block
 from sluicegate.providers.bedrock.models import Model
 from sluicegate.providers.bedrock.sealing import opened
+from sluicegate.wires.call_input import call_input
 
 LONGEST_NAME = 64  # characters of a tool's name
 _TOOL_USE_ID = re.compile(r"[a-zA-Z0-9_.:-]{1,64}")
@@ -56,8 +54,6 @@ _MOST_CACHE_POINTS = 4
 # user's mouth but this.
 _OPENING = wire.Text("(The conversation begins.)")
 _SEE_DOCUMENT = wire.Text("(See the attached document.)")  # a document needs a text beside it
-
-_arguments = msgspec.json.Decoder(dict[str, Raw])
 
 
 class Conversation(NamedTuple):
@@ -114,11 +110,8 @@ class _History:
         match item:
             case Message():
                 self._message(item, param)
-            case FunctionCall():
-                self._call(item.call_id, item.name, item.namespace, _input(item, param))
-            case CustomToolCall():
-                arguments = Raw(msgspec.json.encode({INPUT: item.input}))
-                self._call(item.call_id, item.name, item.namespace, arguments)
+            case FunctionCall() | CustomToolCall():
+                self._call(item.call_id, item.name, item.namespace, call_input(item, param))
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._answer()
             case Reasoning():
@@ -276,20 +269,6 @@ class _History:
             return call_id
         digest = hashlib.sha256(call_id.encode()).hexdigest()
         return digest[:9] if self._options.model.short_ids else f"call_{digest[:24]}"
-
-
-def _input(call: FunctionCall, param: str) -> Raw:
-    """The arguments as they are, when they are a JSON object."""
-    text = call.arguments.strip() or "{}"
-    try:
-        _arguments.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise invalid.invalid(
-            f"Invalid '{param}.arguments': expected a JSON object.",
-            "invalid_value",
-            f"{param}.arguments",
-        ) from error
-    return Raw(text.encode())
 
 
 def _tidied(

@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-import msgspec
-
-from sluicegate.api.custom_input import INPUT
 from sluicegate.api.items import (
     Compaction,
     CompactionTrigger,
@@ -33,6 +30,7 @@ from sluicegate.api.items import (
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.toolset import function_name
 from sluicegate.model import ApiError
+from sluicegate.wires.call_input import call_input
 from sluicegate.wires.chat_completions.body import (
     AssistantMessage,
     CalledFunction,
@@ -50,6 +48,7 @@ from sluicegate.wires.chat_completions.terms import Dialect
 
 _LONGEST_NAME = 64
 _NOT_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_OPENING = "(The conversation begins.)"
 _BELOW = "(The output of this call is in the next message of the user.)"
 _OUTPUT = "Output of the call {}:"
 
@@ -108,10 +107,8 @@ class _Told:
         match item:
             case Message():
                 self._message(item, f"{where}.content")
-            case FunctionCall(call_id=call_id):
-                self._call(call_id, item, item.arguments.strip() or "{}")
-            case CustomToolCall(call_id=call_id):
-                self._call(call_id, item, msgspec.json.encode({INPUT: item.input}).decode())
+            case FunctionCall() | CustomToolCall():
+                self._call(item, bytes(call_input(item, where)).decode())
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._end_turn()  # what follows was said after the results were known
             case Reasoning(encrypted_content=sealed):
@@ -137,6 +134,8 @@ class _Told:
                 code="invalid_value",
                 param=f"input[{index}].call_id",
             )
+        if all(isinstance(message, SystemMessage) for message in self._messages):
+            self._messages.append(UserMessage(_OPENING))
         return self._messages
 
     def system(self, text: str) -> None:
@@ -167,11 +166,11 @@ class _Told:
             case "system" | "developer":
                 self.system(text_of(item.content, path))
 
-    def _call(self, call_id: str, item: FunctionCall | CustomToolCall, arguments: str) -> None:
+    def _call(self, item: FunctionCall | CustomToolCall, arguments: str) -> None:
         self._end_user()
         name = _NOT_NAME.sub("_", item.name) or "_"
         function = CalledFunction(function_name(name, item.namespace, _LONGEST_NAME), arguments)
-        self._turn.calls.append(WireCall(call_id, function))
+        self._turn.calls.append(WireCall(item.call_id, function))
 
     def _end_user(self) -> None:
         if self._user:

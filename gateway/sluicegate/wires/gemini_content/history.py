@@ -11,10 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-import msgspec
-from msgspec import Raw
-
-from sluicegate.api.custom_input import INPUT
 from sluicegate.api.invalid import invalid
 from sluicegate.api.items import (
     Compaction,
@@ -32,6 +28,7 @@ from sluicegate.api.items import (
     Reasoning,
 )
 from sluicegate.api.omissions import Omissions
+from sluicegate.wires.call_input import call_input
 from sluicegate.wires.gemini_content import body
 from sluicegate.wires.gemini_content.body import (
     CallPart,
@@ -52,7 +49,6 @@ from sluicegate.wires.gemini_content.thinking import SKIP_SIGNATURE, Signed
 # mouth but these.
 _OPENING = Content((TextPart("(The conversation begins.)"),), "user")
 _CLOSING = Content((TextPart("(The conversation goes on.)"),), "user")
-_arguments = msgspec.json.Decoder(dict[str, Raw])
 
 
 class History(NamedTuple):
@@ -200,7 +196,7 @@ class _Told:
     def _call(self, item: FunctionCall | CustomToolCall, where: str) -> None:
         name = self._reader.wire_name(item.name, item.namespace)
         turn = self._turn("model")
-        call = body.FunctionCall(name, _arguments_of(item, where), self._id(item.call_id))
+        call = body.FunctionCall(name, call_input(item, where), self._id(item.call_id))
         turn.parts.append(CallPart(call, self._signatures.get(item.call_id)))
         turn.calls.append(_Call(item.call_id, name))
 
@@ -255,19 +251,3 @@ class _Told:
         index, part = calls[0]
         signed = CallPart(part.function_call, SKIP_SIGNATURE)
         return (*turn.parts[:index], signed, *turn.parts[index + 1 :])
-
-
-def _arguments_of(item: FunctionCall | CustomToolCall, where: str) -> Raw:
-    """The call's arguments as the API has them: a JSON object."""
-    if isinstance(item, CustomToolCall):
-        return Raw(msgspec.json.encode({INPUT: item.input}))
-    arguments = item.arguments.strip() or "{}"
-    try:
-        _arguments.decode(arguments)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise invalid(
-            f"Invalid '{where}.arguments': expected a JSON object.",
-            "invalid_value",
-            f"{where}.arguments",
-        ) from error
-    return Raw(arguments.encode())
