@@ -25,6 +25,15 @@ TRANSLATED: list[Upstream] = [
     GeminiUpstream("gemini-3-flash-preview"),
     BedrockUpstream("us.amazon.nova-micro-v1:0", region="us-east-1"),
 ]
+SILENT: list[dict[str, Any]] = [
+    {},
+    {"input": ""},
+    {"input": []},
+    {"input": [], "instructions": "Be kind."},
+    {"input": [{"role": "system", "content": "Be kind."}]},
+    {"input": [{"role": "user", "content": ""}]},
+    {"input": [{"role": "user", "content": []}]},
+]
 every_dialect = pytest.mark.parametrize("upstream", TRANSLATED)
 
 
@@ -41,18 +50,7 @@ def sent(upstream: Upstream, **fields: object) -> str:
 
 
 @every_dialect
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"input": ""},
-        {"input": []},
-        {"input": [], "instructions": "Be kind."},
-        {"input": [{"role": "system", "content": "Be kind."}]},
-        {"input": [{"role": "user", "content": ""}]},
-        {"input": [{"role": "user", "content": []}]},
-    ],
-)
+@pytest.mark.parametrize("fields", SILENT)
 def test_a_conversation_in_which_nobody_has_spoken_begins(
     upstream: Upstream, fields: dict[str, Any]
 ) -> None:

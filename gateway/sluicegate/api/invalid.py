@@ -19,6 +19,11 @@ _PATTERN = re.compile(r"Expected `str` matching regex (?P<pattern>.*)", re.DOTAL
 _ENUM = re.compile(r"Invalid (?:enum )?value (?P<value>.*)", re.DOTALL)
 _FIELD = re.compile(r"Object missing required field `(?P<name>[^`]+)`")
 _POSITION = re.compile(r"(?:JSON is malformed: )?(?P<what>.*?)(?: \(byte (?P<byte>\d+)\))?")
+# The decoder looks for the other half before it sees that the string ends here.
+_HALF = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?P<half>\\u[dD][89abAB][0-9a-fA-F]{2})[^\\].{0,4}\Z", re.DOTALL
+)
+_LOOK_BACK = 64  # bytes
 _NAMES: Mapping[str, str] = {
     "str": "a string",
     "int": "an integer",
@@ -80,7 +85,9 @@ def malformed(error: msgspec.DecodeError, body: bytes) -> ApiError:
     what = found["what"] if found else "it is not JSON"
     byte = found["byte"] if found else None
     if byte is None:  # the decoder ran out of bytes
-        what, byte = "unexpected end", str(len(body))
+        half = _HALF.search(body, max(0, len(body) - _LOOK_BACK))
+        what = "unexpected end" if half is None else "half of an escaped utf-16 surrogate pair"
+        byte = str(len(body) if half is None else half.start("half"))
     return invalid(
         f"We could not parse the JSON body of your request: {what} at byte {byte}.", None, None
     )
