@@ -113,6 +113,7 @@ class HandSource:
     loaded: bool = True
     problems: tuple[str, ...] = ()
     longest_slice: float = 0.0
+    origin: Mapping[str, str] = field(default_factory=lambda: {"source": "hand"})
 
     @property
     def ok(self) -> bool:

@@ -18,10 +18,10 @@ async def test_a_gateway_in_good_health(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
     revision = gateway.source.store.current.snapshot.revision
     assert re.fullmatch(r"[0-9a-f]{12}", revision)
-    for port in (gateway.admin, gateway.get):
+    for port, told in ((gateway.admin, {"source": "hand"}), (gateway.get, {})):
         live, ready = await port("/healthz"), await port("/readyz")
         assert (live.status, live.json()) == (200, {"status": "ok"})
-        config = {"ok": True, "sequence": 1, "revision": revision}
+        config = {"ok": True, "sequence": 1, "revision": revision, **told}
         assert (ready.status, ready.json()) == (200, {"status": "ok", "config": config})
     assert (await gateway.get("/v1/readyz", {})).status == 200  # probes need no key
 
@@ -64,6 +64,7 @@ async def test_metrics_have_the_names_that_dashboards_rely_on(rig: Rig) -> None:
         total = await gateway.metric("sluicegate_tokens_total", kind=kind, **counted)
         assert total == 3 * tokens
     assert await gateway.metric("sluicegate_config_sequence") == 1
+    assert await gateway.metric("sluicegate_config_info", source="hand") == 1
     assert await gateway.metric("sluicegate_config_ok") == 1
     assert await gateway.metric("sluicegate_refused_total", code="model_not_found") == 1
     answer = await gateway.admin("/metrics")

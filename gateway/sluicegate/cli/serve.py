@@ -9,15 +9,19 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import uvloop
 
+from sluicegate.cluster import Access, AccessError, load_access
 from sluicegate.compile import Settings
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import CannotListen, ServerSettings, Source, run
 from sluicegate.server.tls import PairRefused
+from sluicegate.source.cluster import ClusterSource
+from sluicegate.source.cluster_lease import ClusterPlace
 from sluicegate.source.folder import FolderSource
 from sluicegate.source.keystore import default_state_dir
 from sluicegate.source.litellm import LiteLLMSource
@@ -27,6 +31,8 @@ from sluicegate.transport import TransportSettings, proxies_from_environment
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PORT = 4000
+
+_MakeSource: TypeAlias = Callable[[LiveStore], Source]
 
 
 class _Callers(click.Choice[str]):
@@ -63,6 +69,26 @@ def _port(value: str) -> int:
     show_envvar=True,
     help="LiteLLM's configuration in place of manifests; it is watched as the folder is.",
 )
+@click.option(
+    "--cluster",
+    is_flag=True,
+    show_envvar=True,
+    help="What the operator publishes in a Kubernetes cluster: KUBECONFIG's, else the pod's own.",
+)
+@click.option(
+    "--config-namespace",
+    help="With --cluster: namespace of the config Secrets.  [default: the pod's, or the context's]",
+)
+@click.option("--config-name", default="sluicegate", help="With --cluster: name of the config.")
+@click.option(
+    "--pod-name",
+    default=socket.gethostname,
+    show_default="hostname",
+    help="With --cluster: by what name this gateway tells the operator what it serves.",
+)
+@click.option(
+    "--pod-uid", default="", help="With --cluster: uid of the pod that the Lease is deleted with."
+)
 @click.option("--host", default="127.0.0.1", help="Address of the public port.")
 @click.option("--port", type=_port, default=_PORT, help="Public port; 0 takes any free one.")
 @click.option("--admin-host", default="127.0.0.1", help="Address of the admin port.")
@@ -79,7 +105,7 @@ def _port(value: str) -> int:
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
-    help="Where minted keys are kept.  [default: per user]",
+    help="Where minted keys and the last good bundle are kept.  [default: per user]",
 )
 @click.option(
     "--max-body", type=click.IntRange(1), default=20 * 1024 * 1024, help="Bytes a request may have."
@@ -115,6 +141,11 @@ def serve(
     *,
     manifests: Path | None,
     litellm_config: Path | None,
+    cluster: bool,
+    config_namespace: str | None,
+    config_name: str,
+    pod_name: str,
+    pod_uid: str,
     host: str,
     port: int,
     admin_host: str,
@@ -133,13 +164,13 @@ def serve(
 ) -> None:
     """Serve /v1/responses from a folder of manifests, and take every change live.
 
-    In place of the folder it may be the configuration of a LiteLLM proxy.
+    In place of the folder it may be the configuration of a LiteLLM proxy, or what the operator
+    publishes in a cluster.
 
     Every option has an environment variable: SLUICEGATE_ and its name in capitals.
     """
-    served = manifests or litellm_config
-    if served is None or (manifests is not None and litellm_config is not None):
-        raise click.UsageError("Give either --manifests or --litellm-config.")
+    if (manifests is not None) + (litellm_config is not None) + cluster != 1:
+        raise click.UsageError("Give one of --manifests, --litellm-config and --cluster.")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
     if allow_anonymous == "loopback" and not _is_loopback(host):
@@ -161,31 +192,56 @@ def serve(
         allow_anonymous=allow_anonymous is not None,
     )
 
-    def source(store: LiveStore) -> Source:
-        if manifests is None:
-            return LiteLLMSource(
-                served,
-                environ=environ,
-                settings=Settings.folder(),
-                publish=lambda compilation: store.publish_steps(compilation.config),
-            )
-        return FolderSource(
-            manifests,
-            state_dir=state_dir or default_state_dir(environ),
-            environ=environ,
-            settings=Settings.folder(),
-            publish=lambda compilation: store.publish_steps(compilation.config),
-        )
-
+    state_dir = state_dir or default_state_dir(environ)
+    if manifests is not None:
+        served, source = str(manifests), _folder_source(manifests, state_dir, environ)
+    elif litellm_config is not None:
+        served, source = str(litellm_config), _litellm_source(litellm_config, environ)
+    else:
+        access = _access(environ)
+        place = ClusterPlace(config_namespace or access.namespace, config_name, pod_name, pod_uid)
+        served, source = str(place), _cluster_source(access, place, state_dir)
     _run(served, settings, upstream_ca, environ, source)
 
 
+def _access(environ: Mapping[str, str]) -> Access:
+    try:
+        return load_access(environ)
+    except AccessError as error:
+        raise click.ClickException(f"--cluster: {error}") from error
+
+
+def _cluster_source(access: Access, place: ClusterPlace, state_dir: Path) -> _MakeSource:
+    return lambda store: ClusterSource(
+        access, place, state_dir=state_dir, publish=store.publish_steps
+    )
+
+
+def _litellm_source(path: Path, environ: Mapping[str, str]) -> _MakeSource:
+    return lambda store: LiteLLMSource(
+        path,
+        environ=environ,
+        settings=Settings.folder(),
+        publish=lambda compilation: store.publish_steps(compilation.config),
+    )
+
+
+def _folder_source(folder: Path, state_dir: Path, environ: Mapping[str, str]) -> _MakeSource:
+    return lambda store: FolderSource(
+        folder,
+        state_dir=state_dir,
+        environ=environ,
+        settings=Settings.folder(),
+        publish=lambda compilation: store.publish_steps(compilation.config),
+    )
+
+
 def _run(
-    served: Path,
+    served: str,
     settings: ServerSettings,
     upstream_ca: Path | None,
     environ: Mapping[str, str],
-    source: Callable[[LiveStore], Source],
+    source: _MakeSource,
 ) -> None:
     """Serve until asked to stop; what keeps the gateway from starting is told in one line."""
 

@@ -70,6 +70,7 @@ class AdminPort:
         return {
             "sequence": snapshot.sequence,
             "revision": snapshot.revision,
+            **self.health.load_state().origin,
             "published_at": int(self.store.current.published_at),
             "models": [
                 {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,11 @@ class LoadState(Protocol):
         ...
 
     @property
+    def origin(self) -> Mapping[str, str]:
+        """Where the configuration comes from: `source`, and what else names it."""
+        ...
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong, the most telling first."""
         ...
@@ -50,8 +55,8 @@ class Health:
         """Status and body of /readyz.
 
         A failed load leaves the last good configuration serving, so the gateway stays ready and
-        says so. `detail` adds the error's text, which names files and objects and so is for the
-        admin port only.
+        says so. `detail` adds where it comes from and the error's text, which name files and
+        objects and so are for the admin port only.
         """
         snapshot = self.store.current.snapshot
         state = self.load_state()
@@ -60,6 +65,8 @@ class Health:
             "sequence": snapshot.sequence,
             "revision": snapshot.revision,
         }
+        if detail:
+            config |= state.origin
         if detail and state.problems:
             config["problems"] = list(state.problems)
         if self.draining:

@@ -257,4 +257,5 @@ def _config_state(store: LiveStore, health: Health) -> ConfigState:
         deployments=len(live.snapshot.targets),
         keys=len(live.keys),
         longest_slice=health.load_state().longest_slice,
+        origin=health.load_state().origin,
     )

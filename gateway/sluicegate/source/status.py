@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from sluicegate.source.report import Report
 from sluicegate.telemetry.logs import log
@@ -33,6 +33,7 @@ class SourceStatus:
     objects: int = 0
     ignored: int = 0  # objects of other kinds
     longest_slice: float = 0.0  # seconds that a load has held the event loop at most, while serving
+    origin: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def loaded(self) -> bool:
@@ -43,9 +44,9 @@ class SourceStatus:
 class StatusBoard:
     """Keeps the status, and logs one line when the problems are others than before."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], source: str = "manifests") -> None:
         self._clock = clock
-        self.status = SourceStatus(since=clock())
+        self.status = SourceStatus(since=clock(), origin={"source": source})
         self._told = Report((), ())
 
     def loaded(self, *, seconds: float, changed: int, files: int) -> None:

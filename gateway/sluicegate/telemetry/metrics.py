@@ -40,6 +40,7 @@ class ConfigState(NamedTuple):
     deployments: int
     keys: int
     longest_slice: float
+    origin: Mapping[str, str]
 
 
 class _Series(msgspec.Struct):
@@ -139,6 +140,13 @@ class _Gateway(Collector):
 
     def _configuration(self) -> Iterator[Metric]:
         state = self._config()
+        origin = GaugeMetricFamily(
+            "sluicegate_config_info",
+            "Where the configuration comes from.",
+            labels=tuple(state.origin),
+        )
+        origin.add_metric(tuple(state.origin.values()), 1)
+        yield origin
         for name, text, value in (
             ("sequence", "Sequence of the configuration that serves.", state.sequence),
             ("ok", "1 while the last load was whole, 0 while an older one serves.", int(state.ok)),
