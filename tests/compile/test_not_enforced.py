@@ -15,7 +15,8 @@ SHARED = {"from": "All", "perNamespace": {"limits": LIMITS}}
 NOT_SET: tuple[dict[str, Any], ...] = (
     {},
     {"allowedNamespaces": {"from": "All"}, "retry": {"attempts": 3}, "timeouts": {"total": "1m"}},
-    {"pool": {"strategy": "Weighted", "fallbacks": [], "affinity": "None"}},
+    {"pool": {"strategy": "LeastBusy", "fallbacks": [{"model": "b"}], "affinity": "ApiKey"}},
+    {"cooldown": {"failures": 3, "duration": "5s"}},
     {"weight": 3, "priority": 1, "pricing": {"input": "1"}, "headers": {"x-a": "b"}},
 )
 
@@ -32,10 +33,6 @@ def said(each: Resource) -> list[tuple[str, str]]:
     ("spec", "field"),
     [
         ({"limits": LIMITS}, "spec.limits"),
-        ({"cooldown": {"failures": 3, "duration": "5s"}}, "spec.cooldown"),
-        ({"pool": {"strategy": "LeastBusy"}}, "spec.pool.strategy"),
-        ({"pool": {"fallbacks": [{"model": "b"}]}}, "spec.pool.fallbacks"),
-        ({"pool": {"affinity": "ApiKey"}}, "spec.pool.affinity"),
         ({"allowedNamespaces": SHARED}, "spec.allowedNamespaces.perNamespace"),
     ],
 )
@@ -67,11 +64,11 @@ def test_nothing_is_said_of_a_client_key_whose_fields_all_hold() -> None:
 
 def test_all_are_said_and_the_objects_are_as_good_as_any() -> None:
     limited = deployment(
-        "a", spec={"limits": LIMITS, "cooldown": {}, "pool": {"affinity": "EndUser"}}
+        "a", spec={"limits": LIMITS, "allowedNamespaces": SHARED, "pool": {"affinity": "EndUser"}}
     )
     key = client("k", spec={"keyHash": hash_of("k"), "limits": LIMITS, "budget": BUDGET})
     result = compiled(limited, key)
-    assert len(result.findings[limited.ref]) == 3
+    assert len(result.findings[limited.ref]) == 2
     assert len(result.findings[key.ref]) == 2
     for each in (limited, key):
         conditions = result.conditions(each.ref)

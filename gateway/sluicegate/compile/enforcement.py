@@ -35,17 +35,9 @@ def idle_client_fields(spec: ClientKey) -> tuple[Finding, ...]:
 def _of_deployment(spec: ModelDeploymentSpec) -> Iterator[tuple[str, FieldPath]]:
     if spec.limits is not None:
         yield "limits are", ("spec", "limits")
-    if "cooldown" in spec.model_fields_set:
-        yield "cooldowns are", ("spec", "cooldown")
     if spec.allowed_namespaces.per_namespace is not None:
         path = ("spec", "allowedNamespaces", "perNamespace")
         yield "limits and budgets of other namespaces are", path
-    if spec.pool.strategy not in {None, "Weighted"}:
-        yield "strategies other than Weighted are", ("spec", "pool", "strategy")
-    if spec.pool.fallbacks:
-        yield "fallbacks are", ("spec", "pool", "fallbacks")
-    if spec.pool.affinity not in {None, "None"}:
-        yield "affinities are", ("spec", "pool", "affinity")
 
 
 @lru_cache

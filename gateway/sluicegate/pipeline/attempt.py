@@ -1,27 +1,22 @@
-"""One attempt after another, until one answers or none is left.
+"""One attempt: a request to one deployment, until there is something for the client.
 
-An attempt counts as answered once it has something that the client may be given: a whole body, or
-the first event that carries output. Until then nothing has been written, so another deployment may
-take over.
+That is a whole body, or the first event that carries output.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterator
 from functools import lru_cache
 from time import monotonic
 
 import msgspec
 
 from sluicegate.api.partial import stream_error
-from sluicegate.api.request import ResponsesRequest
 from sluicegate.api.stream import fold
 from sluicegate.auth.upstream import CredentialFailed
 from sluicegate.config import Deployment, Timeouts
 from sluicegate.model import PRELUDE_EVENTS, TERMINAL_EVENTS, ApiError, Event
-from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.plan import AttemptFailed, Plan
 from sluicegate.pipeline.relay import Relay
 from sluicegate.pipeline.sources import EventSource, LocalEvents, UpstreamEvents
 from sluicegate.providers.contract import (
@@ -30,15 +25,9 @@ from sluicegate.providers.contract import (
     UpstreamCall,
     UpstreamStreamError,
 )
-from sluicegate.routing.attempts import (
-    Attempt,
-    Outcome,
-    outcome_of_status,
-    pause_before_repeat,
-)
-from sluicegate.routing.select import candidates, upstream_model
-from sluicegate.routing.snapshot import Route, Target
-from sluicegate.telemetry.logs import log
+from sluicegate.routing.attempts import Outcome, outcome_of_error
+from sluicegate.routing.select import upstream_model
+from sluicegate.routing.snapshot import Target
 from sluicegate.transport import (
     AnswerTooLarge,
     AttemptTimeouts,
@@ -53,38 +42,7 @@ from sluicegate.transport import errors as transport_errors
 _origin = lru_cache(maxsize=4096)(parse_base_url)
 _LONGEST_LOOK_UP = 3600.0  # seconds; the authorizer's own bound is far below
 _LONGEST_ERROR = 1024 * 1024  # bytes of an upstream error that are looked at
-
-
-_NO_FAULT = frozenset({Outcome.OK, Outcome.CANCELLED})
 _EARLY_FAILURES = frozenset({"response.failed", "error"})
-
-
-class AttemptFailed(Exception):
-    """An attempt ended without anything for the client.
-
-    `error` is what the client gets if no other succeeds.
-    """
-
-    def __init__(self, outcome: Outcome, error: ApiError, status: int | None = None) -> None:
-        super().__init__(error.error.message)
-        self.outcome = outcome
-        self.error = error
-        self.status = status
-
-
-class Plan(msgspec.Struct):
-    """What is tried for one request. `deadline` is in monotonic seconds."""
-
-    gateway: Gateway
-    request: ResponsesRequest
-    route: Route[Connector]
-    name: str  # the public name without @namespace
-    namespace: str  # the caller's
-    deadline: float
-    request_id: str
-    attempts: list[Attempt] = msgspec.field(default_factory=list[Attempt])
-    target: Target[Connector] | None = None  # of the latest attempt
-    dropped: tuple[str, ...] = ()  # by the latest attempt, of what the client asked for
 
 
 class WholeAnswer(msgspec.Struct, frozen=True):
@@ -96,109 +54,14 @@ class WholeAnswer(msgspec.Struct, frozen=True):
 class OpenStream(msgspec.Struct, frozen=True):
     """A stream that has begun to carry output. `events` have not been written yet."""
 
-    target: Target[Connector]
     source: EventSource
     events: list[Event]
 
 
-async def first_answer(plan: Plan, relay: Relay | None) -> WholeAnswer | OpenStream:
-    """Try the deployments of the plan in order.
-
-    `relay` is where a stream goes, None for a whole answer. Raises ApiError with the last attempt's
-    error when all have failed.
-    """
-    order = _order(plan)
-    target = next(order, None)
-    if target is None:
-        raise _nothing_to_try(plan)
-    while True:
-        following = next(order, None)
-        tried = 0
-        while True:
-            tried += 1
-            began = monotonic()
-            plan.target = target
-            try:
-                answer = await _attempt(plan, target, relay)
-            except AttemptFailed as failed:
-                failure = failed
-            except asyncio.CancelledError:
-                _record(plan, target, Outcome.CANCELLED, None, began)
-                raise
-            else:
-                _record(plan, target, Outcome.OK, 200, began)
-                return answer
-            _record(plan, target, failure.outcome, failure.status, began)
-            begun = relay is not None and relay.begun
-            if not failure.outcome.fails_over or begun or plan.gateway.closing.begun:
-                raise failure.error from failure
-            pause = pause_before_repeat(
-                target.deployment.retry,
-                tried,
-                failure.outcome,
-                failure.error.retry_after,
-                plan.deadline - monotonic(),
-                plan.gateway.die(),
-                last=following is None,
-            )
-            if pause is None:
-                break
-            await plan.gateway.closing.pause(pause)
-            if plan.gateway.closing.begun:
-                raise failure.error from failure
-        if following is None or plan.deadline <= monotonic():
-            raise failure.error from failure
-        target = following
-
-
-def _order(plan: Plan) -> Iterator[Target[Connector]]:
-    single = plan.route.single
-    if single is not None:
-        return iter((single,) if single.admits(plan.namespace) else ())
-    return candidates(plan.route, plan.namespace, plan.gateway.die)
-
-
-def _record(
-    plan: Plan, target: Target[Connector], outcome: Outcome, status: int | None, began: float
-) -> None:
-    plan.attempts.append(Attempt(target.label, outcome, status, monotonic() - began))
-    plan.gateway.tally.attempted(target.label, outcome)
-    if outcome not in _NO_FAULT:
-        tell_failure(plan, target, outcome, status)
-
-
-def tell_failure(
-    plan: Plan, target: Target[Connector], outcome: Outcome, status: int | None
-) -> None:
-    """Log it, in our own words and names only: nothing that the client or the upstream said."""
-    log(
-        logging.WARNING,
-        "an attempt failed",
-        {
-            "request": plan.request_id,
-            "model": plan.route.pool.model,
-            "deployment": target.label,
-            "outcome": outcome,
-            "status": status,
-        },
-    )
-
-
-def _nothing_to_try(plan: Plan) -> ApiError:
-    reasons = "; ".join(plan.route.unavailable) or "it has no deployment for this caller"
-    return ApiError(
-        503,
-        f"Model '{plan.name}' can't be served now: {reasons}.",
-        type="server_error",
-        code="model_unavailable",
-        param="model",
-    )
-
-
-async def _attempt(
+async def attempt(
     plan: Plan, target: Target[Connector], relay: Relay | None
 ) -> WholeAnswer | OpenStream:
-    """One attempt. Raises AttemptFailed."""
+    """One attempt, until it has something for the client. Raises AttemptFailed."""
     translator = target.connector.translator(
         plan.request, upstream_model(plan.route, target, plan.name)
     )
@@ -219,7 +82,7 @@ async def _attempt(
             return await _fold(target, source)
     relay.attach(translator)
     events = await _until_output(target, source, relay)
-    return OpenStream(target, source, events)
+    return OpenStream(source, events)
 
 
 async def _send(
@@ -243,7 +106,8 @@ async def _send(
     except UpstreamError:
         body = b""  # the status says what matters
     said = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
-    raise AttemptFailed(outcome_of_status(status), translator.error(status, said, body), status)
+    error = translator.error(status, said, body)
+    raise AttemptFailed(_outcome(target, status, error), error, status)
 
 
 async def _authorization(
@@ -290,7 +154,7 @@ async def _read_whole(
     except UpstreamError as error:
         raise _transport_failure(target, error) from error
     except ApiError as error:
-        raise AttemptFailed(outcome_of_status(error.status), error, error.status) from error
+        raise _refused(target, error) from error
     except UpstreamStreamError as error:
         raise broken(str(error)) from error
 
@@ -305,7 +169,7 @@ async def _fold(target: Target[Connector], source: EventSource) -> WholeAnswer:
     try:
         return WholeAnswer(fold(terminal))
     except ApiError as error:
-        raise AttemptFailed(outcome_of_status(error.status), error, error.status) from error
+        raise _refused(target, error) from error
 
 
 async def _until_output(
@@ -368,6 +232,18 @@ def _transport_failure(target: Target[Connector], error: UpstreamError) -> Attem
     )
 
 
+def _outcome(target: Target[Connector], status: int, error: ApiError) -> Outcome:
+    outcome = outcome_of_error(status, error.error)
+    if outcome is Outcome.NOT_FOUND and target.deployment.upstream.model == "*":
+        return Outcome.CLIENT_ERROR  # it was the client who named the model
+    return outcome
+
+
+def _refused(target: Target[Connector], error: ApiError) -> AttemptFailed:
+    """An error that the upstream told in an answer of status 200."""
+    return AttemptFailed(_outcome(target, error.status, error), error, error.status)
+
+
 def broken(message: str) -> AttemptFailed:
     """What came is not a whole answer."""
     return AttemptFailed(
@@ -386,4 +262,4 @@ def _failed_early(target: Target[Connector], event: Event) -> AttemptFailed:
             type="server_error",
             code="server_error",
         )
-    return AttemptFailed(outcome_of_status(error.status), error, error.status)
+    return _refused(target, error)

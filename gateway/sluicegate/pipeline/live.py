@@ -10,6 +10,7 @@ from sluicegate.auth.authenticate import KeyIndex
 from sluicegate.config import Config, Credential, Deployment
 from sluicegate.providers import PROVIDERS
 from sluicegate.providers.contract import Connector
+from sluicegate.routing.health import States
 from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps, client_keys
 
 _MASK = (1 << 48) - 1
@@ -27,10 +28,11 @@ class Live:
 class LiveStore:
     """Holds the current Live. A request reads `current` once and ends on what it read."""
 
-    __slots__ = ("_environ", "current")
+    __slots__ = ("_environ", "_states", "current")
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
+        self._states = States()
         self.current = Live(
             snapshot=Snapshot[Connector].empty(),
             keys=KeyIndex(),
@@ -51,10 +53,11 @@ class LiveStore:
             return
         number = sequence if sequence is not None else previous.snapshot.sequence + 1
         snapshot = yield from build_steps(
-            config, revision, number, self._connect, previous.snapshot
+            config, revision, number, self._connect, previous.snapshot, self._states
         )
         keys = yield from KeyIndex.steps(client_keys(config), previous.keys)
         self.current = Live(snapshot, keys, time.time())
+        self._states.keep(config.entries)
 
     def _connect(self, deployment: Deployment, credential: Credential) -> Connector:
         provider = PROVIDERS.get(type(deployment.upstream))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from time import monotonic
 
 from sluicegate.api.outcome import answer_outcome, terminal_outcome
-from sluicegate.api.request import ResponsesRequest, decode_request
+from sluicegate.api.request import decode_request
 from sluicegate.auth.authenticate import (
     Caller,
     authenticate,
@@ -18,22 +18,15 @@ from sluicegate.auth.authenticate import (
     presented_key,
 )
 from sluicegate.model import ApiError, Event, Usage
-from sluicegate.pipeline.attempt import (
-    AttemptFailed,
-    OpenStream,
-    Plan,
-    WholeAnswer,
-    broken,
-    first_answer,
-    next_events,
-    tell_failure,
-)
+from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, broken, next_events
+from sluicegate.pipeline.course import first_answer
 from sluicegate.pipeline.exchange import ClientGone, Exchange, Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
+from sluicegate.pipeline.plan import AttemptFailed, Plan, Running
 from sluicegate.pipeline.relay import Relay
 from sluicegate.providers.contract import Connector
-from sluicegate.routing.attempts import Outcome, describe
+from sluicegate.routing.attempts import describe
 from sluicegate.routing.snapshot import Route
 from sluicegate.telemetry.metrics import RequestLabels
 
@@ -71,7 +64,9 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     try:
         caller = identify(gateway, live, exchange.headers)
         request = decode_request(await exchange.read_body())
-        plan = _plan(gateway, live, caller, request, _deadline(exchange.headers, began), own_id)
+        deadline = _deadline(exchange.headers, began)
+        route, name = find_route(live, caller, request.model)
+        plan = Plan(gateway, live, caller, request, exchange.headers, route, name, deadline, own_id)
         if request.stream:
             status, usage = await _stream(plan, exchange, headers)
         else:
@@ -121,18 +116,6 @@ def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector]
     return found
 
 
-def _plan(
-    gateway: Gateway,
-    live: Live,
-    caller: Caller,
-    request: ResponsesRequest,
-    deadline: float,
-    own_id: str,
-) -> Plan:
-    route, name = find_route(live, caller, request.model)
-    return Plan(gateway, request, route, name, caller.namespace, deadline, own_id)
-
-
 def _deadline(headers: Mapping[str, str], began: float) -> float:
     """The client's own deadline, `x-sluicegate-timeout` in seconds, as a monotonic time.
 
@@ -156,7 +139,7 @@ def _deadline(headers: Mapping[str, str], began: float) -> float:
 
 
 async def _whole(plan: Plan, exchange: Exchange, headers: list[Header]) -> tuple[str, Usage | None]:
-    answer = await first_answer(plan, None)
+    answer, _ = await first_answer(plan, None)
     if not isinstance(answer, WholeAnswer):
         raise TypeError("a request that is not streamed has a whole answer")
     exchange.send(200, (*headers, *_attempt_headers(plan)), answer.body)
@@ -168,10 +151,10 @@ async def _stream(
 ) -> tuple[str, Usage | None]:
     relay = Relay(exchange, lambda: (*headers, *_attempt_headers(plan)))
     try:
-        opened = await first_answer(plan, relay)
+        opened, running = await first_answer(plan, relay)
         if not isinstance(opened, OpenStream):
             raise TypeError("a streamed request has an open stream")
-        await _relay(plan, opened, relay)
+        await _relay(opened, running, relay)
     except ApiError as error:
         if not relay.begun:
             raise
@@ -184,7 +167,7 @@ async def _stream(
     return (_FAILED if outcome.status == "failed" else "200"), outcome.usage
 
 
-async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
+async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
     """Pass events on until the terminal one.
 
     Raises ApiError when the upstream fails before that.
@@ -196,26 +179,28 @@ async def _relay(plan: Plan, opened: OpenStream, relay: Relay) -> None:
             relay.write(events)
             if relay.terminal is not None:
                 source.finish()
+                running.succeeded()
                 return
             await relay.drain()
-            events = await next_events(opened.target, source)
-        raise broken(f"deployment {opened.target.label} ended before its terminal event")
+            events = await next_events(running.target, source)
+        raise broken(f"deployment {running.target.label} ended before its terminal event")
     except AttemptFailed as failed:
         source.abort()
-        plan.gateway.tally.attempted(opened.target.label, Outcome.BROKEN_STREAM)
-        tell_failure(plan, opened.target, Outcome.BROKEN_STREAM, failed.status)
+        running.broke(failed)
         raise failed.error from failed
     except (ClientGone, asyncio.CancelledError):
         source.abort()
         raise
+    finally:
+        running.end()
 
 
 def _attempt_headers(plan: Plan | None) -> list[Header]:
     if plan is None or plan.target is None:
         return []
     headers = [(b"x-sluicegate-deployment", plan.target.label.encode())]
-    if plan.attempts:  # none yet: the stream has begun so that the client hears of it
-        headers.append((b"x-sluicegate-attempts", describe(plan.attempts).encode()))
+    if plan.course:  # none yet: the stream has begun so that the client hears of it
+        headers.append((b"x-sluicegate-attempts", describe(plan.course).encode()))
     if plan.dropped:
         # Types of tools are the client's words: no byte of theirs may end the header.
         dropped = _NOT_VISIBLE.sub("?", ",".join(plan.dropped))[:_LONGEST_DROPPED]

@@ -6,7 +6,8 @@ A request reads the snapshot once and ends on it, whatever is published meanwhil
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Generic, TypeVar
 
 from sluicegate.config import (
@@ -20,6 +21,7 @@ from sluicegate.config import (
     ReferencedCredential,
     UnresolvedCredential,
 )
+from sluicegate.routing.health import DeploymentState, RetryBudget, States
 
 ConnectorT = TypeVar("ConnectorT")
 
@@ -35,6 +37,9 @@ class Target(Generic[ConnectorT]):
     credential: Credential
     connector: ConnectorT
     label: str  # namespace/name
+    state: DeploymentState  # outlives the snapshot
+    weight: int  # at least 1: who has none is in a tier of its own
+    seed: int  # odd, of 64 bits: the deployment's part in rendezvous hashing
 
     def admits(self, namespace: str) -> bool:
         """Whether client keys of `namespace` may call it."""
@@ -49,7 +54,8 @@ class Target(Generic[ConnectorT]):
 class Route(Generic[ConnectorT]):
     """A pool and its callable deployments, by ascending priority.
 
-    `unavailable` says why each of the others is left out (suspended, credential missing).
+    Those of weight 0 come after the others of their priority. `unavailable` says why each of the
+    others is left out (suspended, credential missing).
     """
 
     pool: Pool
@@ -58,6 +64,7 @@ class Route(Generic[ConnectorT]):
     single: Target[ConnectorT] | None = None  # the only target, where there is just one
     prefix: str | None = None  # for a name that ends in `*`: what comes before it
     audience: frozenset[str] | None = frozenset()  # foreign namespaces it is for; None: all
+    budget: RetryBudget = field(default_factory=RetryBudget)  # outlives the snapshot
 
     def admits(self, namespace: str) -> bool:
         """Whether it is there for `namespace`, be its deployments callable or not."""
@@ -95,6 +102,9 @@ class Snapshot(Generic[ConnectorT]):
     routes: Mapping[str, Route[ConnectorT]]  # by pool id
     namespaces: Mapping[str, _Names[ConnectorT]]
     shared: _Names[ConnectorT]
+    refused: Mapping[str, str] = field(
+        default_factory=dict[str, str]
+    )  # by id: could not be readied
 
     @classmethod
     def empty(cls) -> Snapshot[ConnectorT]:
@@ -146,12 +156,15 @@ class _Build(Generic[ConnectorT]):
         config: Config,
         connect: Callable[[Deployment, Credential], ConnectorT],
         previous: Snapshot[ConnectorT] | None,
+        states: States,
     ) -> None:
         self.config = config
         self.connect = connect
         self.previous = previous
+        self.states = states
         self.targets: dict[str, Target[ConnectorT]] = {}
         self.reasons: dict[str, str] = {}  # deployment id -> why it can't be called
+        self.refused: dict[str, str] = {}  # those that could not be made ready
         self.routes: dict[str, Route[ConnectorT]] = {}
 
     def add_deployment(self, deployment: Deployment) -> None:
@@ -172,9 +185,38 @@ class _Build(Generic[ConnectorT]):
             try:
                 connector = self.connect(deployment, credential)
             except Unavailable as reason:
-                self.reasons[deployment.id] = f"{label}: {reason}"
+                self.reasons[deployment.id] = self.refused[deployment.id] = f"{label}: {reason}"
             else:
-                self.targets[deployment.id] = Target(deployment, credential, connector, label)
+                self.targets[deployment.id] = self._target(
+                    deployment, credential, connector, label, old
+                )
+
+    def _target(
+        self,
+        deployment: Deployment,
+        credential: Credential,
+        connector: ConnectorT,
+        label: str,
+        old: Target[ConnectorT] | None,
+    ) -> Target[ConnectorT]:
+        state = self.states.deployment(deployment.id)
+        if (
+            old is None
+            or old.deployment.upstream != deployment.upstream
+            or old.credential != credential
+        ):
+            state.renew()
+        state.costs.clear()
+        seed = blake2b(deployment.id.encode(), digest_size=8).digest()
+        return Target(
+            deployment=deployment,
+            credential=credential,
+            connector=connector,
+            label=label,
+            state=state,
+            weight=max(deployment.weight, 1),
+            seed=int.from_bytes(seed, "big") | 1,
+        )
 
     def _credential(self, deployment: Deployment) -> Credential:
         credential = deployment.credential
@@ -206,6 +248,7 @@ class _Build(Generic[ConnectorT]):
                 single=usable[0] if len(usable) == 1 else None,
                 prefix=pool.model[:-1] if pool.model.endswith("*") else None,
                 audience=audience,
+                budget=self.states.budget(pool.id),
             )
         self.routes[pool.id] = old
         return old
@@ -226,10 +269,11 @@ def _audience(members: Iterable[Entry | None]) -> frozenset[str] | None:
 def _tiers(
     targets: Iterable[Target[ConnectorT]],
 ) -> tuple[tuple[Target[ConnectorT], ...], ...]:
-    by_priority: dict[int, list[Target[ConnectorT]]] = {}
+    by_rank: dict[tuple[int, bool], list[Target[ConnectorT]]] = {}
     for target in targets:
-        by_priority.setdefault(target.deployment.priority, []).append(target)
-    return tuple(tuple(by_priority[priority]) for priority in sorted(by_priority))
+        deployment = target.deployment
+        by_rank.setdefault((deployment.priority, not deployment.weight), []).append(target)
+    return tuple(tuple(by_rank[rank]) for rank in sorted(by_rank))
 
 
 def _names(routes: Iterable[Route[ConnectorT]]) -> _Names[ConnectorT]:
@@ -250,13 +294,15 @@ def build_steps(
     sequence: int,
     connect: Callable[[Deployment, Credential], ConnectorT],
     previous: Snapshot[ConnectorT] | None = None,
+    states: States | None = None,
 ) -> Generator[None, None, Snapshot[ConnectorT]]:
     """Make a snapshot in slices: yields where the event loop may run, returns the Snapshot.
 
     `connect` makes a deployment ready for calls or raises Unavailable; it is asked only for those
-    whose entry or credential changed since `previous`.
+    whose entry or credential changed since `previous`. `states` is what is known of deployments
+    from earlier snapshots.
     """
-    build = _Build(config, connect, previous)
+    build = _Build(config, connect, previous, States() if states is None else states)
     pools: list[Pool] = []
     for count, entry in enumerate(config.entries.values(), 1):
         if isinstance(entry, Deployment):
@@ -278,6 +324,7 @@ def build_steps(
         routes=build.routes,
         namespaces={name: _names(routes) for name, routes in by_namespace.items()},
         shared=_names(route for route in build.routes.values() if route.pool.shared),
+        refused=build.refused,
     )
 
 

@@ -1,0 +1,297 @@
+"""One attempt after another, until one answers or none is left.
+
+An attempt counts as answered once it has something that the client may be given: a whole body, or
+the first event that carries output. Until then nothing has been written, so another deployment may
+take over. `routing.attempts` decides what comes next; this module waits and asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import NamedTuple
+
+from sluicegate.auth.authenticate import may_call
+from sluicegate.config import Fallback
+from sluicegate.model import ApiError
+from sluicegate.pipeline.asking import asking
+from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, attempt
+from sluicegate.pipeline.exchange import ClientGone
+from sluicegate.pipeline.plan import AttemptFailed, Plan, Running
+from sluicegate.pipeline.relay import Relay
+from sluicegate.providers.contract import Connector
+from sluicegate.routing.attempts import (
+    Cause,
+    Outcome,
+    Skipped,
+    Standing,
+    Step,
+    next_step,
+    pause_before_repeat,
+    serves,
+    usefulness,
+)
+from sluicegate.routing.select import PassedOver, Selection, least_bad
+from sluicegate.routing.snapshot import Route, Target
+
+
+async def first_answer(plan: Plan, relay: Relay | None) -> tuple[WholeAnswer | OpenStream, Running]:
+    """Ask the deployments of the plan's pool, and of those that it falls back on.
+
+    `relay` is where a stream goes, None for a whole answer. The attempt of an open stream is the
+    caller's to end. Raises ApiError where all have failed: the most useful of their errors.
+    """
+    course = _Course(plan)
+    target = course.only() or await course.following()
+    while True:
+        plan.target = target
+        running = Running(plan, target)
+        over = True
+        try:
+            answer = await attempt(plan, target, relay)
+            running.answered()
+            if isinstance(answer, WholeAnswer):
+                running.succeeded()
+            else:
+                over = False
+        except AttemptFailed as failure:
+            running.failed(failure)
+            if (relay is not None and relay.begun) or plan.gateway.closing.begun:
+                raise failure.error from failure
+            course.failed(target, failure)
+        except (asyncio.CancelledError, ClientGone):
+            running.cancelled()
+            raise
+        else:
+            return answer, running
+        finally:
+            if over:
+                running.end()
+        target = await course.following()
+
+
+class _Failed(NamedTuple):
+    """The latest attempt at a deployment of the pool: it failed, `at` a monotonic time.
+
+    `tried` counts the deployment's attempts.
+    """
+
+    target: Target[Connector]
+    failure: AttemptFailed
+    at: float
+    tried: int
+
+
+class _Course:
+    """The way of one request through its pools."""
+
+    __slots__ = (
+        "_attempts",
+        "_fallbacks",
+        "_last",
+        "_passed_over",
+        "_plan",
+        "_selection",
+        "_told",
+        "_tried",
+        "_visited",
+    )
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._attempts = 0  # in all pools
+        self._visited = [plan.route]
+        self._fallbacks: list[tuple[str, Fallback]] = []  # of earlier pools, with their namespaces
+        self._told: tuple[AttemptFailed, Target[Connector]] | None = None  # of an earlier pool
+        # What follows is of the pool of the moment.
+        self._selection: Selection[Connector] | None = None
+        self._tried: list[_Failed] = []
+        self._last: Outcome | None = None
+        self._passed_over: list[PassedOver[Connector]] = []
+        plan.route.budget.request(monotonic())
+
+    def only(self) -> Target[Connector] | None:
+        """The target where there is nothing to choose: the common case, and a quick one."""
+        single = self._plan.route.single
+        if single is None or single.state.out or not single.admits(self._plan.caller.namespace):
+            return None
+        return single
+
+    def failed(self, target: Target[Connector], failure: AttemptFailed) -> None:
+        """An attempt has failed."""
+        self._attempts += 1
+        self._last = failure.outcome
+        before = next((each for each in self._tried if each.target is target), None)
+        if before is not None:
+            self._tried.remove(before)
+        tried = 1 if before is None else before.tried + 1
+        self._tried.append(_Failed(target, failure, monotonic(), tried))
+
+    async def following(self) -> Target[Connector]:
+        """Who is asked next, after the wait that belongs to it. Raises ApiError: nobody."""
+        plan = self._plan
+        while True:
+            now = monotonic()
+            fallback = self._fallback()
+            other = self._other(now)
+            if other is not None and not self._attempts:
+                return other
+            again, pause = self._soonest(now, elsewhere=fallback is not None)
+            out = least_bad(self._passed_over)
+            standing = Standing(
+                attempts=self._attempts,
+                time_left=plan.deadline - now,
+                last=self._last,
+                other=other is not None,
+                out=out is not None,
+                pause=pause,
+                fallback=fallback is not None,
+                budget=plan.route.budget.left(now),
+            )
+            step = next_step(standing)
+            if step is Step.NEXT and other is not None:
+                return other
+            if step is Step.REPEAT and again is not None and pause is not None:
+                plan.route.budget.repeat(now)
+                await plan.gateway.closing.pause(pause)
+                if plan.gateway.closing.begun:
+                    raise again.failure.error from again.failure
+                return again.target
+            if step is Step.LAST_RESORT and out is not None:
+                if self._attempts:
+                    plan.route.budget.repeat(now)
+                self._passed_over.remove(out)
+                return out.target
+            if step is not Step.FALLBACK or fallback is None:
+                raise self._error(now)
+            self._go_on(*fallback)
+
+    # --- in a pool --------------------------------------------------------------------------------
+
+    def _other(self, now: float) -> Target[Connector] | None:
+        """Another deployment in rotation, where that may help."""
+        if self._last is not None and not self._last.fails_over:
+            return None
+        if self._selection is None:
+            done = self._tried[-1].target if self._tried else None
+            asked = asking(self._plan, self._plan.route)
+            self._selection = Selection(self._plan.route, asked, done)
+        known = len(self._passed_over)
+        target = self._selection.next(now, self._passed_over)
+        for each in self._passed_over[known:]:
+            self._plan.course.append(Skipped(each.target.label, each.reason))
+        return target
+
+    def _soonest(self, now: float, *, elsewhere: bool) -> tuple[_Failed | None, float | None]:
+        """Who may be asked again first, and the wait until then.
+
+        Where the request can go `elsewhere`, nobody is asked again who is out of rotation then.
+        """
+        soonest: _Failed | None = None
+        shortest: float | None = None
+        share = self._plan.gateway.die()
+        for each in self._tried:
+            after = each.failure.error.retry_after
+            pause = pause_before_repeat(
+                each.target.deployment.retry,
+                each.tried,
+                each.failure.outcome,
+                None if after is None else max(after + each.at - now, 0.0),
+                self._plan.deadline - now,
+                share,
+                last=True,
+            )
+            state = each.target.state
+            if pause is None or (elsewhere and state.out and now + pause < state.until):
+                continue
+            if shortest is None or pause < shortest:
+                soonest, shortest = each, pause
+        return soonest, shortest
+
+    def _causes(self) -> set[Cause]:
+        """What has happened in this pool."""
+        if self._last is not None and not self._last.fails_over:
+            return {self._last.cause} if self._last.cause is not None else set()
+        causes: set[Cause] = {each.cause for each in self._passed_over}
+        for each in self._tried:
+            if each.failure.outcome.cause is not None:
+                causes.add(each.failure.outcome.cause)
+        return causes or {"Error"}
+
+    # --- from pool to pool ------------------------------------------------------------------------
+
+    def _fallback(self) -> tuple[Route[Connector], str, int] | None:
+        """The next pool to fall back on, the model's name there, how many fallbacks are done then.
+
+        A name means what it would mean to the pool's own namespace; the caller must have access to
+        what it leads to.
+        """
+        plan = self._plan
+        if self._last is not None and not self._last.fails_over and self._last.cause is None:
+            return None  # what is wrong with the request is wrong everywhere
+        for count, (namespace, fallback) in enumerate(self._all_fallbacks(), 1):
+            found = plan.live.snapshot.resolve(namespace, fallback.model)
+            if (
+                found is not None
+                and found[0] not in self._visited
+                and found[0].admits(plan.caller.namespace)
+                and may_call(plan.caller, found[0].pool.model)
+            ):
+                return (*found, count)
+        return None
+
+    def _all_fallbacks(self) -> list[tuple[str, Fallback]]:
+        pool = self._plan.route.pool
+        if not pool.fallbacks:
+            return self._fallbacks
+        causes = self._causes()
+        own = [(pool.namespace, each) for each in pool.fallbacks if serves(each, causes)]
+        return self._fallbacks + own
+
+    def _go_on(self, route: Route[Connector], name: str, done: int) -> None:
+        """Leave this pool for another."""
+        self._fallbacks = self._all_fallbacks()[done:]
+        if self._told is None:
+            self._told = self._best()
+        self._visited.append(route)
+        self._plan.route, self._plan.name = route, name
+        self._selection, self._last = None, None
+        self._tried, self._passed_over = [], []
+        route.budget.request(monotonic())
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _best(self) -> tuple[AttemptFailed, Target[Connector]] | None:
+        """The most useful of this pool's failures."""
+        best = max(
+            self._tried,
+            key=lambda each: (
+                usefulness(each.failure.outcome),
+                -(each.failure.error.retry_after or 0.0),
+                each.at,
+            ),
+            default=None,
+        )
+        return None if best is None else (best.failure, best.target)
+
+    def _error(self, now: float) -> ApiError:
+        """What the client hears: of the model that it asked for, if anyone was asked there."""
+        told = self._told or self._best()
+        if now >= self._plan.deadline and self._last is Outcome.TIMEOUT:
+            told = (self._tried[-1].failure, self._tried[-1].target)
+        if told is None:
+            return nothing_to_try(self._plan.name, self._visited[0])
+        failure, self._plan.target = told
+        return failure.error
+
+
+def nothing_to_try(name: str, route: Route[Connector]) -> ApiError:
+    """The error where no deployment can be asked."""
+    reasons = "; ".join(route.unavailable) or "it has no deployment for this caller"
+    return ApiError(
+        503,
+        f"Model '{name}' can't be served now: {reasons}.",
+        type="server_error",
+        code="model_unavailable",
+        param="model",
+    )
