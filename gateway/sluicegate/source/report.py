@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection, Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import NamedTuple
 
 from sluicegate.compile import Compilation, WantedKey
@@ -15,9 +14,9 @@ from sluicegate.compile.findings import Finding, diagnostic
 from sluicegate.config import ClientKey
 from sluicegate.resources import Resource, ResourceRef
 from sluicegate.resources.diagnostics import field_name
+from sluicegate.source.files import FileSet
 
 _GENERATE = ("spec", "client", "generate")
-_NONE_REFUSED: Mapping[WantedKey, str] = MappingProxyType({})
 _STEP = 25  # objects that are looked at in one slice
 
 
@@ -76,39 +75,29 @@ class Reporter:
         self._told: dict[ResourceRef, _Told] = {}
 
     def steps(
-        self,
-        problems: Iterable[str],
-        compilation: Compilation | None,
-        *,
-        refused: Mapping[WantedKey, str] = _NONE_REFUSED,
-        told: Collection[ResourceRef] = (),
+        self, files: FileSet, compilation: Compilation | None, refused: Mapping[WantedKey, str]
     ) -> Generator[None, None, Report]:
-        """The report on what is known now. Yields after each object.
-
-        `problems` are those of files, in words; they tell what is wrong with the objects `told`.
-        """
-        failures = list(problems)
+        """The report on what is known now. Yields after each object."""
+        failures = list(files.problems())
         unresolved: list[str] = []
         idle_texts: list[str] = []
-        kept: dict[ResourceRef, _Told] = {}
+        told: dict[ResourceRef, _Told] = {}
         if compilation is not None:
             findings = _with_refusals(compilation, refused)
             wrong, idle = yield from _sorted_out(findings)
             for ref in wrong:
-                if ref in told:
-                    continue
                 resource = compilation.inputs.resources.get(ref)
                 then = consequence(compilation, ref)
-                kept[ref] = self._tell(ref, resource, findings[ref], then)
-                failures += kept[ref].report.failures
-                unresolved += kept[ref].report.unresolved
+                told[ref] = self._tell(ref, resource, findings[ref], then)
+                failures += told[ref].report.failures
+                unresolved += told[ref].report.unresolved
                 yield
             for field in idle:
                 resource = compilation.inputs.resources.get(field.ref)
                 text = str(diagnostic(field.ref, resource, field.finding))
                 idle_texts.append(f"{text} (also in others)" if field.others else text)
                 yield
-        self._told = kept
+        self._told = told
         return Report(tuple(failures), tuple(unresolved), tuple(idle_texts))
 
     def _tell(
