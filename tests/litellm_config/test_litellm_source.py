@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.compile import Compilation, Settings
+from sluicegate.compile.enforcement import NOT_ENFORCED
 from sluicegate.config import (
     AwsCredential,
     ClientKey,
@@ -174,6 +175,33 @@ async def test_an_entry_that_is_wrong_keeps_its_last_good_form(config: Path) -> 
         status = await served.status(lambda status: not status.ok)
         assert (len(status.problems), "rpm" in status.problems[0]) == (1, True)
         assert f"{config}:5" in status.problems[0]
+        assert status.problems[0].endswith("(its last good version is served)")
+
+
+async def test_a_broken_edit_tells_of_itself_alone(config: Path) -> None:
+    wrong = models(a="openai/x", b="openai/y").replace("openai/y,", "openai/y, rpm: many,") + MASTER
+    write(config, wrong)
+    async with following(config) as served:
+        [problem] = served.source.status.problems
+        assert problem.endswith("(not served until this is right)")
+        write(config, wrong + "model_list: [\n")
+        status = await served.status(lambda status: "what was loaded last" in str(status.problems))
+        assert len(status.problems) == 1
+        assert f"{config}:" in status.problems[0]
+        assert served.models == {"a": "x"}
+        shutil.move(config, config.with_name("elsewhere"))
+        status = await served.status(lambda status: "no such file" in str(status.problems))
+        assert len(status.problems) == 1
+
+
+async def test_a_field_without_an_effect_is_told(config: Path) -> None:
+    write(config, models(a="openai/x").replace("os.environ/KEY}", "os.environ/KEY, rpm: 7}"))
+    async with following(config) as served:
+        findings = served.published[-1].findings.values()
+        idle = [each for found in findings for each in found if each.reason == NOT_ENFORCED]
+        problems = [each for each in served.source.status.problems if "not enforced" in each]
+        assert len(problems) == len(idle)
+        assert served.source.status.ok
 
 
 async def test_a_last_good_deployment_keeps_its_credential(config: Path) -> None:

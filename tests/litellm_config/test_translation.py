@@ -151,7 +151,7 @@ def test_what_a_manifest_needs_and_is_not_set_is_an_error() -> None:
     )
     found = translated(text)
     assert specs(found) == {}
-    assert found.unserved == ("m",)
+    assert [each.name for each in found.unserved] == ["m"]
     assert told(found, "error") == [(5, "model_list[0].litellm_params.aws_region_name")]
 
 
@@ -385,7 +385,7 @@ def test_a_flaw_of_the_manifest_is_told_at_the_key_that_it_comes_from() -> None:
         "    api_base: http://169.254.169.254/v1\n"
     )
     assert told(found, "error") == [(5, "model_list[0].litellm_params.api_base")]
-    assert found.unserved == ("m",)
+    assert [each.name for each in found.unserved] == ["m"]
 
 
 def test_unquoted_n_is_a_parameter_and_no_boolean() -> None:

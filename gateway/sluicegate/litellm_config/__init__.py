@@ -7,8 +7,16 @@ to what is in docs/from-litellm.md; facts about the format are from LiteLLM's ow
 
 from sluicegate.litellm_config.findings import Finding
 from sluicegate.litellm_config.manifest import Manifest
-from sluicegate.litellm_config.translate import Translation, translate
+from sluicegate.litellm_config.translate import Translation, Unserved, translate
 from sluicegate.litellm_config.values import Unreadable
 from sluicegate.litellm_config.writing import written
 
-__all__ = ["Finding", "Manifest", "Translation", "Unreadable", "translate", "written"]
+__all__ = [
+    "Finding",
+    "Manifest",
+    "Translation",
+    "Unreadable",
+    "Unserved",
+    "translate",
+    "written",
+]

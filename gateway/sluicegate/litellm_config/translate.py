@@ -30,24 +30,37 @@ from sluicegate.litellm_config.values import (
     Section,
     Unreadable,
 )
+from sluicegate.resources import field_name
 from sluicegate.resources.yaml_documents import FieldPath, JsonValue
 
 _HIGHEST_COUNT = 1000
+
+
+class Unserved(NamedTuple):
+    """The ModelDeployment that an entry would have become, were it not wrong."""
+
+    name: str
+    file: str
+    key: str
+
+    def is_about(self, finding: Finding) -> bool:
+        """Whether this is said of the entry."""
+        inside = finding.key.startswith((f"{self.key}.", f"{self.key}["))
+        return finding.file == self.file and (inside or finding.key == self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
     """What a configuration became.
 
-    `readable`: it could be understood as a whole. `unserved`: the names of the ModelDeployments
-    that entries would have become, were they not wrong or without a counterpart. `files`: every
-    file that was asked for.
+    `readable`: it could be understood as a whole. `unserved`: what entries did not become that are
+    wrong or have no counterpart. `files`: every file that was asked for.
     """
 
     manifests: tuple[Manifest, ...]
     findings: tuple[Finding, ...]
     readable: bool
-    unserved: tuple[str, ...]
+    unserved: tuple[Unserved, ...]
     files: tuple[str, ...]
 
 
@@ -99,7 +112,7 @@ class _Work:
         self._general = self._section("general_settings")
         self._keyring = Keyring(findings)
         self._originals: dict[str, str] = {}  # the target of each alias
-        self.unserved: list[str] = []
+        self.unserved: list[Unserved] = []
 
     def _section(self, key: str) -> Section:
         return self._configuration.section(key, self._findings, self._environment)
@@ -116,7 +129,11 @@ class _Work:
             if each.spec and _credential_name(each) not in keys.refused and self._fits(each)
         ]
         served = {manifest.name for manifest in deployments}
-        self.unserved = [each.name for each in drafts if each.name not in served]
+        self.unserved = [
+            Unserved(each.name, each.place.source.name, field_name(each.place.path))
+            for each in drafts
+            if each.name not in served
+        ]
         self._leftovers()
         made = [manifest_of(each) for each in keys.good]
         made.sort(key=lambda each: each.kind != "Secret")

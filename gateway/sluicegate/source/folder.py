@@ -182,7 +182,9 @@ class FolderSource:
 
     async def _judge(self, pace: Pace) -> None:
         """Say how things stand."""
-        steps = self._reporter.steps(self._files, self._compilation, self._keys.refused)
+        steps = self._reporter.steps(
+            self._files.problems(), self._compilation, refused=self._keys.refused
+        )
         self._board.judge(await self._drive(steps, pace))
         self._board.count(
             files=len(self._files),

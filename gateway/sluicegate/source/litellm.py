@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,14 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sluicegate.compile import Compilation, Settings, compile_steps
-from sluicegate.compile.findings import diagnostic
-from sluicegate.litellm_config import Manifest, Translation, Unreadable, translate, written
+from sluicegate.litellm_config import (
+    Manifest,
+    Translation,
+    Unreadable,
+    Unserved,
+    translate,
+    written,
+)
 from sluicegate.resources import (
     Inventory,
     LoadedFile,
@@ -34,7 +40,7 @@ from sluicegate.resources import (
 )
 from sluicegate.resources.yaml_documents import JsonValue
 from sluicegate.source.lookout import Timing
-from sluicegate.source.report import Report, defect
+from sluicegate.source.report import Report, Reporter, consequence, defect
 from sluicegate.source.scan import Fault, Scan, links_on_the_way, read
 from sluicegate.source.slices import FIRST_LOAD, WHILE_SERVING, Pace, drive
 from sluicegate.source.status import SourceStatus, StatusBoard
@@ -42,6 +48,7 @@ from sluicegate.source.watch import Watch
 from sluicegate.telemetry.logs import log
 
 _TIMING = Timing()
+_NAMESPACE = "default"  # of all objects
 _TOLD = 20  # findings in a line of the log
 
 
@@ -100,6 +107,8 @@ class LiteLLMSource:
         self._inventory = Inventory()
         self._seen = _Look({self._path: "not read yet"})
         self._translated: _Translated | None = None
+        self._unserved: tuple[Unserved, ...] = ()  # of what is loaded
+        self._reporter = Reporter()
         self._loaded: LoadedFile | None = None
         self._credentials: tuple[Manifest, ...] = ()  # those that are loaded
         self._parts: set[str] = set()  # the files that the inventory's objects are in
@@ -177,7 +186,7 @@ class LiteLLMSource:
         if translation is not None:
             self._tell(translation)
         self._translated = translated
-        self._judge(translated)
+        await self._judge(translated, pace)
         await self._follow()
 
     async def _serve(
@@ -187,6 +196,7 @@ class LiteLLMSource:
         loaded = await self._drive(steps, pace)
         self._loaded = loaded
         self._credentials = translated.credentials
+        self._unserved = translation.unserved
         parts = _at_home(self._path, loaded, translation)
         for file in sorted(self._parts - parts.keys()):
             await self._drive(self._inventory.replace_steps(file, None), pace)
@@ -220,29 +230,31 @@ class LiteLLMSource:
                 {"findings": told[:_TOLD], "finding_count": len(told)},
             )
 
-    def _judge(self, translated: _Translated) -> None:
-        """Say how things stand."""
-        failures: list[str] = []
-        unresolved: list[str] = []
-        translation = translated.translation
-        if translation is None:
-            failures.append(f"{self._path}: {translated.look.files.get(self._path)}")
-        else:
-            failures += [str(each) for each in translation.findings if each.severity == "error"]
-        compilation = self._compilation
-        # What is wrong with these has been told in the configuration's own words.
-        unserved = frozenset(translation.unserved) if translation is not None else frozenset[str]()
-        for ref in sorted(compilation.findings) if compilation is not None else ():
-            if compilation is None or (ref.kind == "ModelDeployment" and ref.name in unserved):
-                continue
-            resource = compilation.inputs.resources.get(ref)
-            for finding in compilation.findings[ref]:
-                if finding.severity == "error":
-                    waits = finding.condition == "ResolvedRefs"
-                    text = str(diagnostic(ref, resource, finding))
-                    (unresolved if waits else failures).append(text)
-        self._board.judge(Report(tuple(failures), tuple(unresolved)))
+    async def _judge(self, translated: _Translated, pace: Pace) -> None:
+        """Say how things stand.
+
+        What is wrong with an entry is told in the configuration's own words.
+        """
+        told = {ResourceRef("ModelDeployment", _NAMESPACE, each.name) for each in self._unserved}
+        steps = self._reporter.steps(self._problems(translated), self._compilation, told=told)
+        self._board.judge(await self._drive(steps, pace))
         self._judged = True
+
+    def _problems(self, translated: _Translated) -> Iterator[str]:
+        compilation, translation = self._compilation, translated.translation
+        last = "" if compilation is None else " (what was loaded last is served)"
+        if translation is None:
+            yield f"{self._path}: {translated.look.files.get(self._path)}{last}"
+            return
+        for finding in translation.findings:
+            if finding.severity != "error":
+                continue
+            then = "" if translation.readable else last
+            for entry in translation.unserved:
+                if compilation is not None and entry.is_about(finding):
+                    ref = ResourceRef("ModelDeployment", _NAMESPACE, entry.name)
+                    then = f" ({consequence(compilation, ref)})"
+            yield f"{finding}{then}"
 
 
 def _look(paths: Iterable[str]) -> _Look:
@@ -280,7 +292,7 @@ def _translate(
     found = translate(path, text, read=note_and_read, environ=environ)
     # An entry that is wrong has a deployment that is wrong, so its last good one is kept; and the
     # credentials are, which that may need.
-    wrong = (_without_spec(name) for name in found.unserved)
+    wrong = (_without_spec(each.name) for each in found.unserved)
     names = {(each.kind, each.name) for each in found.manifests}
     kept = [each for each in before if (each.kind, each.name) not in names and found.unserved]
     manifests = written((*(each.value for each in (*found.manifests, *kept)), *wrong))

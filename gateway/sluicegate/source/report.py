@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sluicegate.compile import Compilation, WantedKey
@@ -14,9 +15,9 @@ from sluicegate.compile.findings import Finding, diagnostic
 from sluicegate.config import ClientKey
 from sluicegate.resources import Resource, ResourceRef
 from sluicegate.resources.diagnostics import field_name
-from sluicegate.source.files import FileSet
 
 _GENERATE = ("spec", "client", "generate")
+_NONE_REFUSED: Mapping[WantedKey, str] = MappingProxyType({})
 _STEP = 25  # objects that are looked at in one slice
 
 
@@ -75,29 +76,39 @@ class Reporter:
         self._told: dict[ResourceRef, _Told] = {}
 
     def steps(
-        self, files: FileSet, compilation: Compilation | None, refused: Mapping[WantedKey, str]
+        self,
+        problems: Iterable[str],
+        compilation: Compilation | None,
+        *,
+        refused: Mapping[WantedKey, str] = _NONE_REFUSED,
+        told: Collection[ResourceRef] = (),
     ) -> Generator[None, None, Report]:
-        """The report on what is known now. Yields after each object."""
-        failures = list(files.problems())
+        """The report on what is known now. Yields after each object.
+
+        `problems` are those of files, in words; they tell what is wrong with the objects `told`.
+        """
+        failures = list(problems)
         unresolved: list[str] = []
         idle_texts: list[str] = []
-        told: dict[ResourceRef, _Told] = {}
+        kept: dict[ResourceRef, _Told] = {}
         if compilation is not None:
             findings = _with_refusals(compilation, refused)
             wrong, idle = yield from _sorted_out(findings)
             for ref in wrong:
+                if ref in told:
+                    continue
                 resource = compilation.inputs.resources.get(ref)
                 then = consequence(compilation, ref)
-                told[ref] = self._tell(ref, resource, findings[ref], then)
-                failures += told[ref].report.failures
-                unresolved += told[ref].report.unresolved
+                kept[ref] = self._tell(ref, resource, findings[ref], then)
+                failures += kept[ref].report.failures
+                unresolved += kept[ref].report.unresolved
                 yield
             for field in idle:
                 resource = compilation.inputs.resources.get(field.ref)
                 text = str(diagnostic(field.ref, resource, field.finding))
                 idle_texts.append(f"{text} (also in others)" if field.others else text)
                 yield
-        self._told = told
+        self._told = kept
         return Report(tuple(failures), tuple(unresolved), tuple(idle_texts))
 
     def _tell(
