@@ -267,7 +267,8 @@ class _Work:
             self._findings.warning(
                 listed.params.place("model"),
                 "is left out: a * stands for the whole of the provider's model name, or not at "
-                "all; write model_name: openai/* and model: openai/*, or a model for each name",
+                "all; write a model for each name, or model_name: openai/* and model: openai/* "
+                "and name the models that a key may use in the ApiKey's spec.client.models",
             )
             return False
         return True
