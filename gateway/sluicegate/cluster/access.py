@@ -63,7 +63,7 @@ class Access:
     token: Token = field(default_factory=Token, repr=False)
 
 
-def load_access(environ: Mapping[str, str] = os.environ) -> Access:
+def load_access(environ: Mapping[str, str] = os.environ, mounted: Path = SERVICE_ACCOUNT) -> Access:
     """From `KUBECONFIG`, else from the pod's ServiceAccount. Reads files, so not in the event loop.
 
     Raises AccessError, whose text names the file and never a credential.
@@ -72,9 +72,9 @@ def load_access(environ: Mapping[str, str] = os.environ) -> Access:
     try:
         if paths:
             return _access(read_kubeconfig(paths))
-        return _in_pod(environ)
+        return _in_pod(environ, mounted)
     except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
-        where = f"KUBECONFIG={environ['KUBECONFIG']}" if paths else f"{SERVICE_ACCOUNT}"
+        where = f"KUBECONFIG={environ['KUBECONFIG']}" if paths else str(mounted)
         raise AccessError(f"{where}: {_said(error)}") from None
 
 
@@ -102,14 +102,14 @@ def _access(found: Connection) -> Access:
     )
 
 
-def _in_pod(environ: Mapping[str, str]) -> Access:
+def _in_pod(environ: Mapping[str, str], mounted: Path) -> Access:
     host, port = (environ.get(f"KUBERNETES_SERVICE_{part}", "") for part in ("HOST", "PORT"))
     if not host or not port:
         raise AccessError("neither KUBECONFIG is set nor is this a pod of a Kubernetes cluster")
     shown = f"[{host}]" if ":" in host else host
     return Access(
         server=f"https://{shown}:{port}",
-        namespace=(SERVICE_ACCOUNT / "namespace").read_text(encoding="ascii").strip(),
-        tls=ssl.create_default_context(cafile=SERVICE_ACCOUNT / "ca.crt"),
-        token=Token(path=SERVICE_ACCOUNT / "token"),
+        namespace=(mounted / "namespace").read_text(encoding="ascii").strip(),
+        tls=ssl.create_default_context(cafile=mounted / "ca.crt"),
+        token=Token(path=mounted / "token"),
     )
