@@ -1,0 +1,169 @@
+"""What is asked of a store and what it answers.
+
+Money is an integer, in nano-USD; times are Unix milliseconds.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, Decimal
+from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
+
+from sluicegate.config import Budget, Limits
+from sluicegate.limits.periods import Period
+
+_NANO = 9  # decimal places
+
+
+class Kind(StrEnum):
+    """What there was too little of."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    PARALLEL = "parallel"
+    BUDGET = "budget"
+
+
+class Ceiling(msgspec.Struct, frozen=True, gc=False):
+    """What a subject may take; None: as much as it wants. `warns`: the budget refuses nothing."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    parallel: int | None = None
+    money: int | None = None
+    period: Period = "Month"
+    warns: bool = False
+
+    @property
+    def counts_windows(self) -> bool:
+        """Whether what is taken per minute is counted."""
+        return self.requests is not None or self.tokens is not None
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """What one request is expected to take of one subject.
+
+    `requests` is 1 for a request, which takes a parallel slot too; 0 for more tokens or money of
+    one that has been counted. `forgettable`: there may be any number of such subjects (end users),
+    so a store of bounded memory may forget the oldest.
+    """
+
+    subject: str
+    ceiling: Ceiling
+    requests: int = 1
+    tokens: int = 0
+    money: int = 0
+    forgettable: bool = False
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """How a subject stands after a reservation.
+
+    `window` is when the minute began that `requests` and `tokens` were counted in, `since` when the
+    first of `money` was spent in this period; 0: nothing yet. They also tell one count from its
+    successor, so that what was reserved in the one is never given back to the other. Money is told
+    of a subject that has a budget, and so are slots where they are limited.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    window: int = 0
+    parallel: int = 0
+    money: int = 0
+    since: int = 0
+
+
+class Reservation(msgspec.Struct, frozen=True, gc=False):
+    """A granted one. `standings` are in the order of the claims."""
+
+    id: str
+    claims: tuple[Claim, ...]
+    standings: tuple[Standing, ...]
+    now: int
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """`claim` was too much, for want of `kind`; nothing has been counted.
+
+    `standings` are in the order of the claims.
+    """
+
+    claim: Claim
+    kind: Kind
+    standings: tuple[Standing, ...]
+    claims: tuple[Claim, ...]
+    now: int
+
+    @property
+    def standing(self) -> Standing:
+        """How the subject stands that refused."""
+        return self.standings[self.claims.index(self.claim)]
+
+
+class Settlement(msgspec.Struct, frozen=True, gc=False):
+    """How one claim of a reservation ended: what its count is too low by, or too high.
+
+    What was used beyond the reservation counts in the present window or period, if that of the
+    reservation is over; what was not used is given back only where it was counted.
+    """
+
+    subject: str
+    ceiling: Ceiling
+    tokens: int = 0
+    window: int = 0
+    money: int = 0
+    since: int = 0
+    slots: int = 0  # that are free again
+    forgettable: bool = False
+
+
+def settlements(
+    reservation: Reservation, tokens: int | None, money: int | None
+) -> list[Settlement]:
+    """What is left to be counted once it is known what was used; None: what was reserved."""
+    found: list[Settlement] = []
+    for claim, standing in zip(reservation.claims, reservation.standings, strict=True):
+        ceiling = claim.ceiling
+        more_tokens = 0 if tokens is None or ceiling.tokens is None else tokens - claim.tokens
+        more_money = 0 if money is None or ceiling.money is None else money - claim.money
+        slots = 0 if ceiling.parallel is None else claim.requests
+        if more_tokens or more_money or slots:
+            found.append(
+                Settlement(
+                    claim.subject,
+                    ceiling,
+                    more_tokens,
+                    standing.window,
+                    more_money,
+                    standing.since,
+                    slots,
+                    claim.forgettable,
+                )
+            )
+    return found
+
+
+@lru_cache(maxsize=4096)
+def ceiling_of(limits: Limits | None, budget: Budget | None) -> Ceiling | None:
+    """The ceiling of these limits and this budget; None where there is none."""
+    if limits is None and budget is None:
+        return None
+    limits = limits or Limits()
+    ceiling = Ceiling(
+        limits.requests_per_minute, limits.tokens_per_minute, limits.max_parallel_requests
+    )
+    if budget is None:
+        return ceiling
+    return msgspec.structs.replace(
+        ceiling,
+        money=nano_usd(Decimal(budget.amount_usd)),
+        period=budget.period,
+        warns=budget.on_exceeded == "Warn",
+    )
+
+
+def nano_usd(usd: Decimal) -> int:
+    """An amount as stores count it, rounded up."""
+    return int(usd.scaleb(_NANO).to_integral_value(ROUND_CEILING))

@@ -1,0 +1,77 @@
+"""The store that a gateway asks, and what it does while the shared one is away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from sluicegate.limits.claims import Claim, Refusal, Reservation
+from sluicegate.limits.memory import MemoryStore
+from sluicegate.limits.shared import SharedStore, StoreUnavailable
+
+
+class OnFailure(StrEnum):
+    """While the shared store is away: count in this process alone, or refuse what is limited."""
+
+    LOCAL = "local"
+    REJECT = "reject"
+
+
+class Limiter:
+    """Counts in memory or, where there is one, in the store that gateways share.
+
+    While that is away, the counts in memory go on from what it said last, and the money that is
+    spent meanwhile is told to it afterwards.
+    """
+
+    __slots__ = ("_local", "_on_failure", "_shared")
+
+    def __init__(
+        self,
+        local: MemoryStore,
+        shared: SharedStore | None = None,
+        on_failure: OnFailure = OnFailure.LOCAL,
+    ) -> None:
+        self._local = local
+        self._shared = shared
+        self._on_failure = on_failure
+
+    @property
+    def degraded(self) -> bool:
+        """Whether there is a shared store, and it is away."""
+        return self._shared is not None and not self._shared.available
+
+    @property
+    def failures(self) -> int:
+        """How often the shared store was lost, or could not be found."""
+        return 0 if self._shared is None else self._shared.failures
+
+    async def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
+        """Take what all claims ask, or nothing. No two claims are of one subject.
+
+        Raises StoreUnavailable where that is the policy.
+        """
+        if self._shared is None:
+            return self._local.reserve(claims)
+        try:
+            found = await self._shared.reserve(claims)
+        except StoreUnavailable:
+            if self._on_failure is OnFailure.REJECT:
+                raise
+            return self._local.reserve(claims)
+        self._local.learn(zip(found.claims, found.standings, strict=True))
+        return found
+
+    def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
+        """Count what was really used in place of what was reserved, and free the slots.
+
+        To be called once for each reservation. None: what was reserved is as good as what is known.
+        Never waits.
+        """
+        if self._shared is None:
+            self._local.settle(reservation, tokens, money)
+        elif reservation.id:
+            self._shared.settle(reservation, tokens, money)
+        else:
+            self._local.settle(reservation, tokens, money)
+            self._shared.charge(reservation.claims, money)

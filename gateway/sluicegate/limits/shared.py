@@ -1,0 +1,353 @@
+"""Counts that several gateways share, in Valkey or Redis.
+
+One task talks to the server over one connection, and sends what has gathered in one batch: a
+reservation waits for one round trip, a settlement for none. While the server is away nothing waits
+for it; the task looks for it in the background.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from importlib.resources import files
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+
+from sluicegate.limits.claims import (
+    Claim,
+    Kind,
+    Refusal,
+    Reservation,
+    Settlement,
+    Standing,
+    settlements,
+)
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_PATIENCE = 0.25  # seconds for one round trip; a server that takes longer is taken for gone
+_CONNECT = 1.0  # seconds, for connecting and loading the scripts
+_IDLE = 2.0  # seconds without a word after which it is asked whether it is there
+_RETRY = 0.5  # seconds between looks for a server that is away
+_LEASE = 60.0  # seconds that a slot stays taken without a word of its gateway
+_MARK = 86_400.0  # seconds that the last batch of settlements is remembered, to be counted once
+_TRIES = 20  # times that a batch is sent which the server refuses
+_MOST_SENT = 500  # settlements and reservations in one batch, so that the server is never held long
+_MOST_KEPT = 50_000  # settlements while the server is away; of more, the oldest are lost
+_PREFIX = "{sluicegate}:limits:"  # braces: on a Redis Cluster all keys lie on one node
+_REPLY_HEAD = 3
+_STANDING = 6
+
+
+def _script(*names: str) -> str:
+    folder = files("sluicegate.limits")
+    return "\n".join(folder.joinpath(f"{name}.lua").read_text("utf-8") for name in names)
+
+
+_SCRIPTS = (_script("clock", "reserve"), _script("clock", "settle"))
+_Text: TypeAlias = str | int
+
+
+class StoreUnavailable(Exception):
+    """The shared store is away; the message says why, and holds no secret."""
+
+
+class _Asked(NamedTuple):
+    id: str
+    claims: tuple[Claim, ...]
+    answer: asyncio.Future[Reservation | Refusal]
+
+
+class _Batch(NamedTuple):
+    """Settlements that are sent again until it is known that they were counted."""
+
+    number: int
+    ends: tuple[tuple[str, Settlement], ...]  # with the id of the reservation
+
+
+class SharedStore:
+    """See the module. `run` does the work and is to be kept running.
+
+    `told` hears why the server is away, and None when it is back. `clock` gives Unix seconds in
+    place of the server's own time: for tests. Raises ValueError for what is not a Redis URL.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        told: Callable[[str | None], None] = lambda _: None,
+        clock: Callable[[], float] | None = None,
+        lease: float = _LEASE,
+    ) -> None:
+        self._url = url
+        self._told = told
+        self._clock = clock
+        self._lease = lease
+        self._instance = secrets.token_hex(8)
+        self._numbers = count()
+        self._asked: deque[_Asked] = deque()
+        self._ended: deque[tuple[str, Settlement]] = deque()
+        self._unsure: _Batch | None = None  # sent, and not known to have arrived
+        self._refused = 0  # times in a row that the server refused the unsure batch
+        self._held: dict[str, tuple[Claim, ...]] = {}  # reservations with slots, by id
+        self._wake = asyncio.Event()
+        self._last_held = 0.0
+        self.available = False
+        self.failures = 0  # times that it was lost, or could not be found
+        self.lost = 0  # settlements that it will never hear of
+        _connect(url)  # to refuse what is no URL now, not when it is needed
+
+    @property
+    def pending(self) -> int:
+        """Settlements that the server has not confirmed yet."""
+        return len(self._ended) + (0 if self._unsure is None else len(self._unsure.ends))
+
+    async def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
+        """Take what all claims ask, or nothing. No two claims are of one subject.
+
+        Raises StoreUnavailable, at once while the server is away.
+        """
+        if not self.available:
+            raise StoreUnavailable("the shared store of limits is away")
+        answer: asyncio.Future[Reservation | Refusal] = asyncio.get_running_loop().create_future()
+        id_ = f"{self._instance}:{next(self._numbers)}"
+        self._asked.append(_Asked(id_, tuple(claims), answer))
+        self._wake.set()
+        return await answer
+
+    def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
+        """Count what was really used in place of what was reserved, and free the slots; soon."""
+        self._held.pop(reservation.id, None)
+        for end in settlements(reservation, tokens, money):
+            self._post(reservation.id, end)
+
+    def charge(self, claims: Sequence[Claim], money: int | None) -> None:
+        """Count money that was spent while the server was away; None: what the claims say."""
+        for claim in claims:
+            spent = claim.money if money is None else money
+            if claim.ceiling.money is not None and spent > 0:
+                self._post("", Settlement(claim.subject, claim.ceiling, money=spent))
+
+    async def run(self) -> None:
+        """Talk to the server, and look for it when it is away; until cancelled."""
+        from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
+
+        while True:
+            try:
+                async with _connected(self._url) as client:
+                    await self._serve(client)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._lose(error)
+            await asyncio.sleep(_RETRY)
+
+    async def _serve(self, client: Redis) -> None:
+        """One connection, for as long as it works. Raises RedisError, OSError, TimeoutError."""
+        async with asyncio.timeout(_CONNECT):
+            reserve, settle = [
+                cast("str", await cast("Awaitable[object]", client.script_load(script)))
+                for script in _SCRIPTS
+            ]
+        self.available = True
+        self._told(None)
+        loop = asyncio.get_running_loop()
+        while True:
+            if not (self._asked or self._ended or self._unsure):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(self._lease / 4, _IDLE)):
+                        await self._wake.wait()
+                if not self._wake.is_set():
+                    async with asyncio.timeout(_PATIENCE):
+                        await client.ping()  # pyright: ignore[reportUnknownMemberType] -- as in _connect
+            self._wake.clear()
+            await self._send(client, reserve, settle)  # first: batches arrive in their order
+            if loop.time() - self._last_held >= self._lease / 4:
+                self._last_held = loop.time()
+                await self._hold(client, settle)
+
+    async def _send(self, client: Redis, reserve: str, settle: str) -> None:
+        """One batch. What ended comes first, since it may make room."""
+        batch = self._unsure = self._unsure or self._next_batch()
+        asked = [self._asked.popleft() for _ in range(min(len(self._asked), _MOST_SENT))]
+        if batch is None and not asked:
+            return
+        pipeline = client.pipeline(transaction=False)
+        if batch is not None:
+            keys, values = self._settle_arguments(batch)
+            pipeline.evalsha(settle, len(keys), *keys, *values)
+        for each in asked:
+            keys, values = self._reserve_arguments(each)
+            pipeline.evalsha(reserve, len(keys), *keys, *values)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                replies: list[object] = await pipeline.execute(raise_on_error=False)
+        except BaseException:
+            for each in asked:
+                _fail(each)
+            raise
+        if batch is not None:
+            self._judge(batch, replies.pop(0))
+        for each, reply in zip(asked, replies, strict=True):
+            self._answer(each, reply)
+        for reply in replies:
+            _raise_if_error(reply)
+
+    def _judge(self, batch: _Batch, reply: object) -> None:
+        """A server that is starting, or no longer the first, refuses for a while. Raises that."""
+        if isinstance(reply, Exception):
+            self._refused += 1
+            if self._refused < _TRIES:
+                raise reply
+            self.lost += len(batch.ends)
+        self._refused = 0
+        self._unsure = None
+
+    def _answer(self, asked: _Asked, reply: object) -> None:
+        if isinstance(reply, Exception):
+            _fail(asked)
+            return
+        found = _read_reply(asked, cast("list[object]", reply))
+        if isinstance(found, Reservation):
+            if any(claim.requests and claim.ceiling.parallel for claim in found.claims):
+                self._held[found.id] = found.claims
+            if asked.answer.done():  # nobody waits for it any more
+                self.settle(found, 0, 0)
+        if not asked.answer.done():
+            asked.answer.set_result(found)
+
+    async def _hold(self, client: Redis, settle: str) -> None:
+        """Keep the slots of what is still going on."""
+        held = [
+            (id_, claim)
+            for id_, claims in self._held.items()
+            for claim in claims
+            if claim.requests and claim.ceiling.parallel is not None
+        ]
+        for start in range(0, len(held), _MOST_SENT):
+            # What has ended in the meantime must not be held, or it would be for a whole lease.
+            part = [each for each in held[start : start + _MOST_SENT] if each[0] in self._held]
+            ends = tuple((id_, Settlement(claim.subject, claim.ceiling)) for id_, claim in part)
+            keys, values = self._settle_arguments(_Batch(next(self._numbers), ends), hold=True)
+            async with asyncio.timeout(_PATIENCE):
+                await cast("Awaitable[object]", client.evalsha(settle, len(keys), *keys, *values))
+
+    def _next_batch(self) -> _Batch | None:
+        if not self._ended:
+            return None
+        ends = [self._ended.popleft() for _ in range(min(len(self._ended), _MOST_SENT))]
+        return _Batch(next(self._numbers), tuple(ends))
+
+    def _post(self, id_: str, end: Settlement) -> None:
+        if len(self._ended) >= _MOST_KEPT:
+            self._ended.popleft()
+            self.lost += 1
+        self._ended.append((id_, end))
+        self._wake.set()
+
+    def _lose(self, error: Exception) -> None:
+        self.failures += 1
+        if self.available or self.failures == 1:
+            self._told(type(error).__name__)
+        self.available = False
+        while self._asked:
+            _fail(self._asked.popleft())
+
+    def _time(self) -> _Text:
+        return "" if self._clock is None else int(self._clock() * 1000)
+
+    def _reserve_arguments(self, asked: _Asked) -> tuple[list[str], list[_Text]]:
+        """Keys and values, as reserve.lua wants them."""
+        keys: list[str] = []
+        values: list[_Text] = [self._time(), int(self._lease * 1000), asked.id]
+        for claim in asked.claims:
+            ceiling = claim.ceiling
+            keys += _keys(claim.subject)
+            values += (
+                _or_none(ceiling.requests),
+                _or_none(ceiling.tokens),
+                _or_none(ceiling.parallel),
+                _or_none(ceiling.money),
+                ceiling.period,
+                int(ceiling.warns),
+                claim.requests,
+                claim.tokens,
+                claim.money,
+            )
+        return keys, values
+
+    def _settle_arguments(
+        self, batch: _Batch, *, hold: bool = False
+    ) -> tuple[list[str], list[_Text]]:
+        """Keys and values, as settle.lua wants them."""
+        keys = [f"{_PREFIX}done:{self._instance}"]
+        values: list[_Text] = [
+            self._time(),
+            int(self._lease * 1000),
+            int(_MARK * 1000),
+            batch.number,
+        ]
+        for id_, end in batch.ends:
+            keys += _keys(end.subject)
+            slot = "hold" if hold else "free" if end.slots else ""
+            values += (id_, slot, end.tokens, end.window, end.money, end.since, end.ceiling.period)
+        return keys, values
+
+
+def _connect(url: str) -> Redis:
+    from redis.asyncio import Redis  # noqa: PLC0415 -- loaded where it is used only
+    from redis.asyncio.retry import Retry  # noqa: PLC0415 -- as above
+    from redis.backoff import NoBackoff  # noqa: PLC0415 -- as above
+
+    # Nothing is sent twice but by us: a reservation would count twice.
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- its keywords have no types
+        url,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        driver_info=None,  # it would read its version from the disk for each connection
+    )
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncGenerator[Redis]:
+    client = _connect(url)
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                await client.aclose()
+
+
+def _keys(subject: str) -> tuple[str, str]:
+    return f"{_PREFIX}counts:{subject}", f"{_PREFIX}slots:{subject}"
+
+
+def _or_none(limit: int | None) -> _Text:
+    return "" if limit is None else limit
+
+
+def _read_reply(asked: _Asked, reply: list[object]) -> Reservation | Refusal:
+    refused, kind, now, *numbers = reply
+    values = cast("list[int]", numbers)
+    standings = tuple(
+        Standing(*values[start : start + _STANDING]) for start in range(0, len(values), _STANDING)
+    )
+    at = cast("int", refused)
+    if not at:
+        return Reservation(asked.id, asked.claims, standings, cast("int", now))
+    why = Kind(cast("bytes", kind).decode())
+    return Refusal(asked.claims[at - 1], why, standings, asked.claims, cast("int", now))
+
+
+def _raise_if_error(reply: object) -> None:
+    if isinstance(reply, Exception):
+        raise reply
+
+
+def _fail(asked: _Asked) -> None:
+    if not asked.answer.done():
+        asked.answer.set_exception(StoreUnavailable("the shared store of limits has been lost"))
