@@ -186,11 +186,14 @@ def test_a_latency_follows_what_is_measured_and_old_ones_fade() -> None:
 
 
 def test_a_silence_is_a_latency_too() -> None:
-    latency = Latency()
-    latency.measure(0.0, 0.1)
-    latency.begin(1.0)
-    assert latency.expected(1.05) == pytest.approx(0.1)
-    assert latency.expected(2.0) == pytest.approx(1.0)
+    state = DeploymentState()
+    succeed(state, 0.0)
+    state.streamed.seconds = 0.1
+    state.begin(1.0, streamed=True)
+    assert state.streamed.expected(1.05) == 0.1
+    assert state.streamed.expected(2.0) == 1.0
+    state.end(1.0, streamed=True, answered=False)
+    assert state.streamed.expected(2.0) == 0.1
 
 
 def test_a_retry_budget_is_a_share_of_the_requests_and_a_little() -> None:

@@ -41,9 +41,13 @@ async def first_answer(plan: Plan, relay: Relay | None) -> tuple[WholeAnswer | O
     `relay` is where a stream goes, None for a whole answer. The attempt of an open stream is the
     caller's to end. Raises ApiError where all have failed: the most useful of their errors.
     """
-    course = _Course(plan)
-    target = course.only() or await course.following()
+    plan.route.budget.request(monotonic())
+    course: _Course | None = None
+    target = _only(plan)
     while True:
+        if target is None:
+            course = course or _Course(plan)
+            target = await course.following()
         plan.target = target
         running = Running(plan, target)
         over = True
@@ -58,7 +62,9 @@ async def first_answer(plan: Plan, relay: Relay | None) -> tuple[WholeAnswer | O
             running.failed(failure)
             if (relay is not None and relay.begun) or plan.gateway.closing.begun:
                 raise failure.error from failure
+            course = course or _Course(plan)
             course.failed(target, failure)
+            target = None
         except (asyncio.CancelledError, ClientGone):
             running.cancelled()
             raise
@@ -67,7 +73,14 @@ async def first_answer(plan: Plan, relay: Relay | None) -> tuple[WholeAnswer | O
         finally:
             if over:
                 running.end()
-        target = await course.following()
+
+
+def _only(plan: Plan) -> Target[Connector] | None:
+    """The target where there is nothing to choose: the common case, and a quick one."""
+    single = plan.route.single
+    if single is None or single.state.out or not single.admits(plan.caller.namespace):
+        return None
+    return single
 
 
 class _Failed(NamedTuple):
@@ -108,14 +121,6 @@ class _Course:
         self._tried: list[_Failed] = []
         self._last: Outcome | None = None
         self._passed_over: list[PassedOver[Connector]] = []
-        plan.route.budget.request(monotonic())
-
-    def only(self) -> Target[Connector] | None:
-        """The target where there is nothing to choose: the common case, and a quick one."""
-        single = self._plan.route.single
-        if single is None or single.state.out or not single.admits(self._plan.caller.namespace):
-            return None
-        return single
 
     def failed(self, target: Target[Connector], failure: AttemptFailed) -> None:
         """An attempt has failed."""

@@ -63,11 +63,11 @@ class Running:
 
     def answered(self) -> None:
         """There is something that the client may be given."""
-        now = monotonic()
+        plan, target, now = self._plan, self.target, monotonic()
         self._answered = True
-        self.target.state.answered(now, self.began, streamed=self._plan.request.stream)
-        self._plan.course.append(Attempt(self.target.label, Outcome.OK, 200, now - self.began))
-        self._plan.gateway.tally.attempted(self.target.label, Outcome.OK)
+        target.state.answered(now, self.began, streamed=plan.request.stream)
+        plan.course.append(Attempt(target.label, Outcome.OK, 200, now - self.began))
+        plan.gateway.tally.attempted(target.label, Outcome.OK)
 
     def succeeded(self) -> None:
         """The whole answer has come."""

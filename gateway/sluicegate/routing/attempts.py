@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
@@ -281,11 +281,14 @@ _USEFULNESS = {
 }
 
 
-def describe(course: Iterable[Attempt | Skipped]) -> str:
-    """The value of `x-sluicegate-attempts`: who was asked or skipped, in order.
+def describe(course: Sequence[Attempt | Skipped]) -> str:
+    """The value of `x-sluicegate-attempts`: who was asked or skipped, one or more, in order.
 
     As in `ns/name=server_error(503);ns/third=cooldown;ns/other=ok`.
     """
+    first = course[0]
+    if len(course) == 1 and isinstance(first, Attempt):
+        return _described(first.deployment, first.outcome, first.status)
     told: list[str] = []
     skipped = 0
     for each in course:

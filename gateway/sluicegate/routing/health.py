@@ -73,12 +73,6 @@ class Latency:
     waiting: int = 0  # attempts without an answer yet
     since: float = 0.0  # when the latest answer came, or the first of those began to wait
 
-    def begin(self, now: float) -> None:
-        """An attempt begins to wait."""
-        if not self.waiting:
-            self.since = now
-        self.waiting += 1
-
     def measure(self, now: float, seconds: float) -> None:
         """Take in one measurement; after a long silence it counts for almost everything."""
         kept = math.exp((self.measured_at - now) / LATENCY_MEMORY)
@@ -116,20 +110,19 @@ class DeploymentState:
         """Whether a request should probe it."""
         return self.out and not self.probing and now >= self.until
 
-    def latency(self, *, streamed: bool) -> Latency:
-        """Of streams, or of whole answers."""
-        return self.streamed if streamed else self.whole
-
     def begin(self, now: float, *, streamed: bool) -> None:
         """An attempt begins; where a probe is due, it is the probe."""
         self.in_flight += 1
-        self.latency(streamed=streamed).begin(now)
+        latency = self.streamed if streamed else self.whole
+        if not latency.waiting:
+            latency.since = now
+        latency.waiting += 1
         if self.out and now >= self.until:
             self.probing = True
 
     def answered(self, now: float, began: float, *, streamed: bool) -> None:
         """There is output: who was ejected is back."""
-        latency = self.latency(streamed=streamed)
+        latency = self.streamed if streamed else self.whole
         latency.waiting -= 1
         latency.measure(now, now - began)
         if self.out and began >= self.since:
@@ -171,7 +164,7 @@ class DeploymentState:
         """An attempt is over, however it went."""
         self.in_flight -= 1
         if not answered:
-            self.latency(streamed=streamed).waiting -= 1
+            (self.streamed if streamed else self.whole).waiting -= 1
         if self.probing and began >= self.until and began >= self.since:
             self.probing = False
 
