@@ -67,7 +67,7 @@ class _Condition(msgspec.Struct):
 
 
 class _Conditions(msgspec.Struct, frozen=True):
-    conditions: tuple[_Condition, ...] = ()
+    conditions: tuple[_Condition, ...] | None = ()  # null at first
 
 
 class _Crd(msgspec.Struct):
@@ -115,7 +115,7 @@ async def _established(admin: ClusterClient, name: str) -> None:
     async with asyncio.timeout(20):
         while True:
             crd = await admin.get(CRDS, name, _Crd)
-            if _Condition("Established", "True") in crd.status.conditions:
+            if _Condition("Established", "True") in (crd.status.conditions or ()):
                 return
             await asyncio.sleep(0.05)
 
