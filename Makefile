@@ -7,8 +7,8 @@ PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout crds docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test run bench fmt crds \
-	docs lock changelog clean
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test mutations run bench fmt \
+	crds docs lock changelog clean
 
 help: ## list the targets
 	@echo "make …"
@@ -54,6 +54,9 @@ control-plane: ## build the API server that tests/cluster runs against (once; mi
 
 test: check control-plane ## everything that must pass before a commit: check and all tests
 	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto --dist loadgroup $(ARGS)
+
+mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
+	@SLUICEGATE_MUTATIONS=5000 $(PY) -m pytest -q tests/cluster/test_admission_like_lint.py -k changed
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
 	@exec .venv/bin/sluicegate serve --manifests examples/quickstart --allow-anonymous

@@ -361,10 +361,9 @@ def _change(manifest: Manifest, draw: random.Random) -> None:
     if not places:  # an earlier change took the spec away
         return
     base_urls = [path for path in places if path[-1] == "baseURL"]
-    if draw.random() < 0.05 and (
-        free := [path for path in places if path[-2:-1] == ("parameters",)]
-    ):
-        _set(manifest, (*draw.choice(free), draw.choice(_PARAMETERS)), draw.choice(_VALUES))
+    parameters = [path for path in places if path[-2:-1] == ("parameters",)]
+    if parameters and draw.random() < 0.05:
+        _set(manifest, draw.choice(parameters), {draw.choice(_PARAMETERS): draw.choice(_VALUES)})
         return
     if base_urls and draw.random() < 0.2:
         _set(manifest, draw.choice(base_urls), _base_url(draw))
