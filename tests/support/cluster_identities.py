@@ -67,11 +67,7 @@ class _Condition(msgspec.Struct):
 
 
 class _Conditions(msgspec.Struct, frozen=True):
-<<<<<<< HEAD
     conditions: tuple[_Condition, ...] | None = ()  # null at first
-=======
-    conditions: tuple[_Condition, ...] | None = ()
->>>>>>> 7c98475 (The API server and lint give the same verdicts: examples, refusals, 5,000 changes, what is read back)
 
 
 class _Crd(msgspec.Struct):
