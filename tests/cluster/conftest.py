@@ -55,9 +55,22 @@ def control_plane(
         yield plane
 
 
+@pytest.fixture(scope="session")
+def _breakable(_programs: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with running_control_plane(tmp_path_factory.mktemp("breakable")) as plane:
+        yield plane
+
+
+@pytest.fixture
+def breakable_control_plane(_breakable: ControlPlane) -> Iterator[ControlPlane]:
+    """Another of this worker, to be killed, frozen and compacted; what is written to it stays."""
+    yield _breakable
+    _breakable.mend()
+
+
 @pytest.fixture
 def own_control_plane(_programs: None, tmp_path: Path) -> Iterator[ControlPlane]:
-    """One for this test alone, to be broken."""
+    """A new one for this test alone, where nothing else may be in it (3 s)."""
     folder = tmp_path / "control-plane"
     folder.mkdir()
     with running_control_plane(folder) as plane:

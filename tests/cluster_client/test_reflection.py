@@ -176,6 +176,13 @@ def test_a_version_that_means_something_else_after_a_restore_is_a_change() -> No
     assert listed(held, item("a", 7, "after")) == {key("a")}
 
 
+def test_the_kind_that_only_a_watch_tells_is_no_change() -> None:
+    held = reflection()
+    told = item("a", 1).replace(b"{", b'{"kind":"Secret","apiVersion":"v1",', 1)
+    assert held.told(event("ADDED", told)) == key("a")
+    assert listed(held, item("a", 1)) == frozenset()
+
+
 def test_a_bookmark_moves_the_version_alone() -> None:
     held = reflection()
     listed(held, item("a", 1))

@@ -203,6 +203,15 @@ class ControlPlane:
             async with session.post("/v3/kv/compaction", json=compaction) as answer:
                 assert answer.status == 200, await answer.text()
 
+    def mend(self) -> None:
+        """Start what was killed, let go on what was frozen, and wait until it serves."""
+        for program in (self.etcd, self.api_server):
+            if program.running:
+                program.resume()
+            else:
+                program.start()
+        self.wait_ready()
+
     def stop(self) -> None:
         """Kill all that runs."""
         for program in (self._controllers, self.api_server, self.etcd):
