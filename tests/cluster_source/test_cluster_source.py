@@ -239,6 +239,9 @@ async def test_a_corrupt_shard_is_refused(rig: Rig) -> None:
         await rig.cluster.write(publication.index)
         await rig.until("does not match", "sequence 1 still serves")
         assert rig.serves(LARGE)
+        await rig.cluster.write(shard)  # mended, which the index tells nothing of
+        await rig.until()
+        assert rig.sequence == 2
 
 
 async def test_a_torn_set_is_waited_for(rig: Rig) -> None:

@@ -1,4 +1,4 @@
-"""A real `sluicegate serve --manifests DIR`, as a person starts it: a process of its own."""
+"""A real `sluicegate serve`, as a person starts it: a process of its own."""
 
 from __future__ import annotations
 
@@ -57,20 +57,13 @@ stringData: {{token: "{key}"}}
 
 
 @dataclass
-class ServedFolder:
+class Served:
     """The process, its ports, and all that it has written to standard error."""
 
-    folder: Path
     process: asyncio.subprocess.Process = field(repr=False)
     port: int
     admin_port: int
     log: list[str] = field(repr=False)
-
-    def write(self, name: str, text: str) -> None:
-        """As an editor saves: another file, renamed over the old one."""
-        draft = self.folder / f".{name}.tmp"
-        draft.write_text(text)
-        draft.rename(self.folder / name)
 
     async def post(self, body: bytes, headers: Mapping[str, str] = AUTHORIZED) -> Answer:
         async with await RawClient.open(self.port) as client:
@@ -89,6 +82,19 @@ class ServedFolder:
         return await asyncio.wait_for(self.process.wait(), 10)
 
 
+@dataclass
+class ServedFolder(Served):
+    """The same, and the folder that it serves."""
+
+    folder: Path
+
+    def write(self, name: str, text: str) -> None:
+        """As an editor saves: another file, renamed over the old one."""
+        draft = self.folder / f".{name}.tmp"
+        draft.write_text(text)
+        draft.rename(self.folder / name)
+
+
 async def start_command(*arguments: str, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
     """`sluicegate …` in the interpreter that runs the tests."""
     return await asyncio.create_subprocess_exec(
@@ -100,19 +106,10 @@ async def start_command(*arguments: str, environ: Mapping[str, str]) -> asyncio.
 
 
 @contextlib.asynccontextmanager
-async def served_folder(
-    root: Path, manifests: Mapping[str, str], *options: str
-) -> AsyncGenerator[ServedFolder]:
-    """Serve these manifests (name of the file: its text) on free ports."""
-    folder = root / "manifests"
-    folder.mkdir()
-    for name, text in manifests.items():
-        (folder / name).write_text(text)
-    fixed = ("--port", "0", "--admin-port", "0", "--state-dir", str(root / "state"))
-    process = await start_command(
-        *("serve", "--manifests", str(folder), *fixed, *options),
-        environ={name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")},
-    )
+async def served(*options: str, environ: Mapping[str, str]) -> AsyncGenerator[Served]:
+    """`sluicegate serve` on free ports, killed at the end if it has not ended."""
+    fixed = ("--port", "0", "--admin-port", "0")
+    process = await start_command("serve", *fixed, *options, environ=environ)
     log: list[str] = []
     started: asyncio.Future[re.Match[str]] = asyncio.get_running_loop().create_future()
 
@@ -129,9 +126,24 @@ async def served_folder(
         await asyncio.wait((started, reading), timeout=15, return_when=asyncio.FIRST_COMPLETED)
         assert started.done(), "".join(log)
         ports = started.result()
-        yield ServedFolder(folder, process, int(ports[1]), int(ports[2]), log)
+        yield Served(process, int(ports[1]), int(ports[2]), log)
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
         await reading
+
+
+@contextlib.asynccontextmanager
+async def served_folder(
+    root: Path, manifests: Mapping[str, str], *options: str
+) -> AsyncGenerator[ServedFolder]:
+    """Serve these manifests (name of the file: its text) on free ports."""
+    folder = root / "manifests"
+    folder.mkdir()
+    for name, text in manifests.items():
+        (folder / name).write_text(text)
+    places = ("--manifests", str(folder), "--state-dir", str(root / "state"))
+    environ = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    async with served(*places, *options, environ=environ) as one:
+        yield ServedFolder(one.process, one.port, one.admin_port, one.log, folder)

@@ -165,8 +165,9 @@ class Shelf:
         return done(standing_steps(self.index, self.shards))
 
 
-def plan(standing: Standing, config: Config, *, now: float = 1000.0) -> Publication | None:
-    stamp = next_stamp(standing, new_epoch="epoch-1", highest_seen=0, now=now)
+def plan(standing: Standing, config: Config, *, epoch: str = "epoch-1") -> Publication | None:
+    """What to write; `epoch` is taken where nothing stands."""
+    stamp = next_stamp(standing, new_epoch=epoch, highest_seen=0, now=1000.0)
     return done(plan_steps(standing, config, stamp))
 
 

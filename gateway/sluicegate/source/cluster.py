@@ -69,6 +69,8 @@ class ClusterTiming:
 # A set may be torn for a moment while it is replaced, and a request may fail; that is told when it
 # has happened as often as this.
 _UNTOLD = 4
+# Shards are not watched: another look may find them mended.
+_PASSING = frozenset({"Torn", "Corrupt"})
 _TIMING = ClusterTiming()
 _decode_secret = msgspec.json.Decoder(ClusterSecret).decode
 
@@ -187,7 +189,7 @@ class ClusterSource:
             try:
                 await self._take_over(client, reflector)
             except (ClusterError, Refused) as error:
-                passing = isinstance(error, ClusterError) or error.reason == "Torn"
+                passing = isinstance(error, ClusterError) or error.reason in _PASSING
                 self._failures = self._failures + 1 if passing else 0
                 if not passing or self._failures >= _UNTOLD:
                     self._refuse(error)
