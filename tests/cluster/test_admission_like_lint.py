@@ -46,6 +46,15 @@ def refused_examples() -> list[tuple[str, str]]:
 pytestmark = pytest.mark.usefixtures("crds")
 
 
+def an_object(kind: str, spec: object, name: str = "x") -> dict[str, Any]:
+    return {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
 @pytest.fixture
 async def judge(control_plane: ControlPlane) -> AsyncGenerator[Admission]:
     async with admission(control_plane.admin_kubeconfig) as found:
@@ -148,6 +157,62 @@ async def test_where_lint_is_stricter_on_purpose(judge: Admission, line: str) ->
     assert lint_says(text)
 
 
+async def test_the_largest_objects_are_taken(judge: Admission) -> None:
+    """A rule costs what it reads, and the API server gives up on one that costs too much."""
+    deployment = {
+        "model": "m" * 128 + "*",
+        "provider": {
+            "openai": {
+                "model": "a." * 255 + "b",
+                "baseURL": "https://" + "a" * 240 + ".example/" + "x/" * 890,
+            }
+        },
+        "headers": {f"x-{index:03}-" + "h" * 122: "v" * 4096 for index in range(32)},
+        "timeouts": dict.fromkeys(("connect", "firstByte", "idle", "total"), "1s" * 16),
+        "allowedNamespaces": {
+            "from": "Names",
+            "names": ["n" * 60 + f"{index:03}" for index in range(256)],
+        },
+        "pool": {"fallbacks": [{"model": "f" * 128 + "@" + "n" * 63}] * 16},
+    }
+    key = {
+        "client": {
+            "keyHash": "sha256:" + "0" * 64,
+            "models": [f"m{index:03}" + "*" * 196 for index in range(256)],
+            "tags": {f"t{index:02}" + "a" * 60: "é" * 256 for index in range(32)},
+        }
+    }
+    for kind, spec in (("ModelDeployment", deployment), ("ApiKey", key)):
+        manifest = an_object(kind, spec)
+        assert (await judge.verdict(kind, manifest)).said == ""
+        assert lint_says(json.dumps(manifest, ensure_ascii=False)) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.b",
+        "1",
+        "a" * 253,
+        "a" * 254,
+        "X",
+        "a..b",
+        ".a",
+        "a-",
+        "a_b",
+        "é",
+        "\u0661",
+        "a\n",
+        "",
+        "a/b",
+    ],
+)
+async def test_names_are_judged_alike(judge: Admission, name: str) -> None:
+    manifest = an_object("ModelDeployment", {"provider": {"echo": {}}, "model": "m"}, name)
+    verdict = await judge.verdict("ModelDeployment", manifest)
+    assert verdict.taken == (not lint_says(json.dumps(manifest)))
+
+
 async def test_unknown_fields_are_named_by_both(judge: Admission) -> None:
     cases: list[tuple[dict[str, Any], str]] = [
         ({"provider": {"echo": {}}, "wieght": 1}, "wieght"),
@@ -155,11 +220,6 @@ async def test_unknown_fields_are_named_by_both(judge: Admission) -> None:
         ({"provider": {"openai": {"model": "a", "baseUrl": "https://x.example"}}}, "baseUrl"),
     ]
     for spec, name in cases:
-        manifest: dict[str, Any] = {
-            "apiVersion": "sluicegate.dev/v1alpha1",
-            "kind": "ModelDeployment",
-            "metadata": {"name": "x"},
-            "spec": spec,
-        }
+        manifest = an_object("ModelDeployment", spec)
         assert name in (await judge.verdict("ModelDeployment", manifest)).said
         assert name in lint_says(json.dumps(manifest))

@@ -160,7 +160,8 @@ class Parameters(Fields):
     overrides: FreeParameters = Field(
         default_factory=dict,
         description="Used whatever the client sets, as in temperature: 0; null removes a "
-        "parameter.",
+        "parameter (in a cluster: kubectl apply --server-side, for kubectl's own patches lose "
+        "nulls).",
     )
 
 
