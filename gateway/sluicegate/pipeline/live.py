@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from sluicegate.providers import PROVIDERS
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.health import States
 from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps, client_keys
+from sluicegate.telemetry.logs import log
 
 _MASK = (1 << 48) - 1
 
@@ -58,6 +60,9 @@ class LiveStore:
         keys = yield from KeyIndex.steps(client_keys(config), previous.keys)
         self.current = Live(snapshot, keys, time.time())
         self._states.keep(config.entries)
+        for id_, reason in snapshot.refused.items():
+            if previous.snapshot.refused.get(id_) != reason:
+                log(logging.WARNING, "a deployment can't be called", {"reason": reason})
 
     def _connect(self, deployment: Deployment, credential: Credential) -> Connector:
         provider = PROVIDERS.get(type(deployment.upstream))

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from sluicegate.model import ApiError
 from sluicegate.pipeline.live import LiveStore
+from sluicegate.server.deployments import DeploymentGauges, described_pool
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
@@ -26,6 +27,9 @@ class AdminPort:
     store: LiveStore
     health: Health
     metrics: CollectorRegistry
+
+    def __post_init__(self) -> None:
+        self.metrics.register(DeploymentGauges(self.store))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; the root of its task."""
@@ -64,7 +68,7 @@ class AdminPort:
     def _config(self) -> dict[str, object]:
         """What is served, without any secret.
 
-        Models, their deployments, and why some are left out.
+        Models, their deployments, how these are doing, and why some are left out.
         """
         snapshot = self.store.current.snapshot
         return {
@@ -72,23 +76,5 @@ class AdminPort:
             "revision": snapshot.revision,
             **self.health.load_state().origin,
             "published_at": int(self.store.current.published_at),
-            "models": [
-                {
-                    "model": route.pool.model,
-                    "namespace": route.pool.namespace,
-                    "shared": route.pool.shared,
-                    "deployments": [
-                        {
-                            "name": target.label,
-                            "provider": target.connector.provider,
-                            "priority": target.deployment.priority,
-                            "weight": target.deployment.weight,
-                        }
-                        for tier in route.tiers
-                        for target in tier
-                    ],
-                    "unavailable": list(route.unavailable),
-                }
-                for _, route in sorted(snapshot.routes.items())
-            ],
+            "models": [described_pool(route) for _, route in sorted(snapshot.routes.items())],
         }

@@ -67,8 +67,9 @@ class Health:
         }
         if detail:
             config |= state.origin
-        if detail and state.problems:
-            config["problems"] = list(state.problems)
+        problems = (*state.problems, *snapshot.refused.values())
+        if detail and problems:
+            config["problems"] = list(problems)
         if self.draining:
             return 503, {"status": "draining", "config": config}
         if not (state.loaded and self.listening):
