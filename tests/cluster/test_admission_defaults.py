@@ -110,13 +110,54 @@ async def test_a_null_that_takes_a_parameter_away_is_kept(
     spec: Object = {"provider": {"echo": {}}, "parameters": {"overrides": {"user": None}}}
     stored = await created(admin, namespace, "ModelDeployment", spec)
     assert stored["spec"]["parameters"] == {"overrides": {"user": None}}
-    applied = {**stored, "metadata": {"name": "x"}, "spec": spec}
-    applied.pop("status")
-    await admin.apply(
-        MODEL_DEPLOYMENTS, "x", applied, Object, namespace=namespace, manager="someone"
+    spec["parameters"]["overrides"]["top_p"] = None
+    stored = await applied(admin, namespace, "ModelDeployment", spec)
+    assert stored["parameters"] == {"overrides": {"user": None, "top_p": None}}
+
+
+async def applied(admin: ClusterClient, namespace: str, kind: str, spec: object) -> Object:
+    manifest = {
+        "apiVersion": "sluicegate.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "x"},
+        "spec": spec,
+    }
+    stored = await admin.apply(
+        TYPES[kind], "x", manifest, Object, namespace=namespace, manager="git"
     )
-    stored = await admin.get(MODEL_DEPLOYMENTS, "x", Object, namespace=namespace)
-    assert stored["spec"]["parameters"] == {"overrides": {"user": None}}
+    return stored["spec"]
+
+
+async def test_what_an_apply_leaves_out_is_gone(admin: ClusterClient, namespace: str) -> None:
+    """Defaults belong to nobody: they neither hold a union's old member nor a limit in place."""
+    budget = {"amountUSD": "5", "period": "1d"}
+    specs: list[tuple[str, Object]] = [
+        (
+            "ModelDeployment",
+            {
+                "provider": {"openai": {"model": "a"}},
+                "timeouts": {"connect": "9s"},
+                "allowedNamespaces": {"from": "Names", "names": ["a"]},
+            },
+        ),
+        ("ModelDeployment", {"provider": {"anthropic": {"model": "a"}}}),
+        ("ModelDeployment", {"provider": {"echo": {}}}),
+        (
+            "ApiKey",
+            {"client": {"generate": {"secretName": "s"}, "endUsers": {"budget": budget}}},
+        ),
+        ("ApiKey", {"client": {"keyHash": "sha256:" + "0" * 64}}),
+        ("ApiKey", {"upstream": {"secretRef": {"name": "a", "key": "b"}}}),
+    ]
+    for kind, spec in specs:
+        stored = await applied(admin, namespace, kind, spec)
+        for union in ("provider", "upstream", "client"):
+            assert (
+                stored.get(union, {}).keys() - {"models", "revoked"} == spec.get(union, {}).keys()
+            )
+    last = await admin.get(MODEL_DEPLOYMENTS, "x", Object, namespace=namespace)
+    assert last["spec"]["timeouts"]["connect"] == "5s"
+    assert last["spec"]["allowedNamespaces"] == {"from": "Same"}
 
 
 @pytest.mark.parametrize(
