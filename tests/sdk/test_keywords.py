@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -214,6 +215,13 @@ def test_headers(headers: Mapping[str, str]) -> None:
         ("vertex_ai/g", {"vertex_project": "p/../q", "vertex_location": "us"}, "vertex_project"),
         ("vertex_ai/g", {"vertex_project": "p", "vertex_location": "evil.com/"}, "location"),
         ("bedrock/m", {}, "AWS_REGION"),
+        ("bedrock/m", {}, "the AWS profile"),
+        (MODEL, {"api": "completions"}, "api must be one of responses, chat_completions"),
+        (
+            MODEL,
+            {"extra_headers": {"Authorization": "x"}},
+            "keywords of their own",
+        ),
         ("bedrock/m", {"aws_region_name": "evil.com/#"}, "aws_region_name"),
         (
             "bedrock/m",
@@ -288,3 +296,82 @@ def test_an_own_client_adds_nothing(upstream: Served) -> None:
     names = {name for name, _ in upstream.last.headers}
     assert not names & {"x-of-client", "cookie"}
     assert upstream.last.header("authorization") == "Bearer k"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"stream": "yes"}, "stream"),
+        ({"stream": 1}, "stream"),
+        ({"fallbacks": "openai/gpt-4o"}, "fallbacks must be a list"),
+        ({"fallbacks": {"openai/gpt-4o"}}, "fallbacks must be a list"),
+        ({"fallbacks": [7]}, "fallbacks"),
+        ({"max_retries": "2"}, "max_retries"),
+        ({"max_retries": True}, "max_retries"),
+        ({"timeout": "5"}, "timeout"),
+    ],
+)
+async def test_values_of_another_type(upstream: Served, more: Mapping[str, Any], said: str) -> None:
+    given: dict[str, Any] = {"api_key": "k", "base_url": f"{upstream.origin}/v1", **more}
+    with pytest.raises(TypeError, match=said):
+        sluicegate.responses(MODEL, "hi", **given)
+    with pytest.raises(TypeError, match=said):
+        await sluicegate.aresponses(MODEL, "hi", **given)
+    assert not upstream.calls
+
+
+@pytest.mark.parametrize("timeout", [0, -1, -0.5, float("nan"), float("inf")])
+def test_a_time_that_is_none(upstream: Served, timeout: float) -> None:
+    with pytest.raises(openai.OpenAIError, match="timeout must be"):
+        sluicegate.responses(
+            MODEL, "hi", api_key="k", base_url=f"{upstream.origin}/v1", timeout=timeout
+        )
+
+
+async def test_missing_aws_credentials_are_told_in_the_words_of_a_program() -> None:
+    with pytest.raises(openai.AuthenticationError) as caught:
+        await sluicegate.aresponses("bedrock/m", "hi", aws_region_name="us-west-2")
+    assert "aws_access_key_id" in caught.value.message
+    assert "AWS_ACCESS_KEY_ID" in caught.value.message
+    assert "spec." not in caught.value.message
+
+
+def test_missing_google_credentials_are_told_in_the_words_of_a_program(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    with pytest.raises(openai.AuthenticationError) as caught:
+        sluicegate.responses("vertex_ai/g", "hi", vertex_project="p", vertex_location="us")
+    assert "vertex_credentials" in caught.value.message
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in caught.value.message
+    assert "spec." not in caught.value.message
+
+
+@pytest.mark.parametrize("profile", [None, "work"])
+async def test_the_region_of_an_aws_profile(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, upstream: Served, profile: str | None
+) -> None:
+    file = tmp_path / "config"
+    file.write_text("[default]\nregion = eu-central-1\n[profile work]\nregion = us-west-2\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
+    if profile is not None:
+        monkeypatch.setenv("AWS_PROFILE", profile)
+    region = "us-west-2" if profile else "eu-central-1"
+    planned = await asyncio.to_thread(plan, "bedrock/m", {"api_key": "k"})
+    call = planned.targets[0].connector.translator(planned.request, "m").request()
+    assert f"bedrock-runtime.{region}." in repr(call)
+    upstream.says(spoken_wires.bedrock)
+    response = await sluicegate.aresponses("bedrock/m", "hi", api_key="k", base_url=upstream.origin)
+    assert response.output_text == "Hello there"
+
+
+def test_a_server_that_has_chat_completions_only(upstream: Served) -> None:
+    message = {"role": "assistant", "content": "Hello"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    upstream.says(answers(json.dumps({"model": "qwen3", "choices": [choice]}).encode()))
+    response = sluicegate.responses(
+        "openai/qwen3", "hi", api_key="k", base_url=f"{upstream.origin}/v1", api="chat_completions"
+    )
+    assert response.output_text == "Hello"
+    assert upstream.calls[-1].target == "/v1/chat/completions"

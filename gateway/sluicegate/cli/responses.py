@@ -23,6 +23,11 @@ _MOST_STDIN = 32 * 1024 * 1024
 )
 @click.option("--fallback", "fallbacks", multiple=True, help="a model to try where MODEL fails")
 @click.option("--base-url", help="where the provider is, as its own SDK takes it")
+@click.option(
+    "--api",
+    type=click.Choice(["responses", "chat_completions"]),
+    help="of openai/…: what the server has (default responses)",
+)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="seconds of each wait")
 @click.option("--json", "as_json", is_flag=True, help="print the whole answer as JSON at its end")
 def responses_command(
@@ -34,6 +39,7 @@ def responses_command(
     effort: str | None,
     fallbacks: tuple[str, ...],
     base_url: str | None,
+    api: str | None,
     timeout: float | None,
     as_json: bool,
 ) -> None:
@@ -48,6 +54,7 @@ def responses_command(
         "max_output_tokens": max_output_tokens,
         "reasoning": None if effort is None else {"effort": effort},
         "base_url": base_url,
+        "api": api,
         "timeout": timeout,
     }
     arguments = {name: value for name, value in given.items() if value is not None}

@@ -18,11 +18,20 @@ class NotConfigured(Exception):
     """Something that a call needs was not given. The message names keyword and variable."""
 
 
+class Unset(NotConfigured):
+    """A keyword was not given, and no variable has it; something else on the machine might."""
+
+    def __init__(self, keyword: str, message: str) -> None:
+        super().__init__(message)
+        self.keyword = keyword
+
+
 class DirectOptions(NamedTuple):
     """The keywords of one call. `google_credentials` is the text of a credential file (JSON)."""
 
     api_key: str | None = None
     base_url: str | None = None
+    api: str | None = None
     organization: str | None = None
     project: str | None = None
     vertex_project: str | None = None
@@ -48,6 +57,11 @@ class Direct(Protocol):
         """What comes before the `/` of a model's name; the same as its connectors' `provider`."""
         ...
 
+    @property
+    def credentials_from(self) -> str:
+        """How a program gives its credentials, for messages."""
+        ...
+
     def resolve(
         self, model: str, options: DirectOptions, environ: Mapping[str, str]
     ) -> tuple[Upstream, Credential]:
@@ -69,8 +83,13 @@ def single_key(
     """The key of `api_key`, else of the first of `variables` that is set. Raises NotConfigured."""
     key = first(options.api_key, *(environ.get(name) for name in variables))
     if key is None:
-        raise NotConfigured(f"no credentials: pass api_key, or set {variables[0]}")
+        raise NotConfigured(f"no credentials: {key_from(variables[0])}")
     return SecretCredential(sendable("the API key", key))
+
+
+def key_from(variable: str) -> str:
+    """How a program gives a single key, for messages."""
+    return f"pass api_key, or set {variable}"
 
 
 def sendable(what: str, value: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict, cast
 
 import httpx2
 from openai.types.responses import (
@@ -73,12 +73,13 @@ class Parameters(TypedDict, total=False):
 class Connection(TypedDict, total=False):
     """Where the call goes and as whom. Left out or None: the provider's environment variables.
 
-    `api_key`, `base_url`, `organization`, `project` and `extra_headers` are for the provider of
-    `model`; a fallback at another provider does not get them.
+    `api_key`, `base_url`, `api`, `organization`, `project` and `extra_headers` are for the provider
+    of `model`; a fallback at another provider does not get them.
     """
 
     api_key: str | None
     base_url: str | None
+    api: Literal["responses", "chat_completions"] | None  # of `openai/…`: what the server has
     organization: str | None
     project: str | None
     vertex_project: str | None
@@ -105,4 +106,23 @@ class Arguments(Parameters, Connection, total=False):
 
 
 PARAMETERS = frozenset(Parameters.__annotations__)
+_TIMEOUTS = (int, float, httpx2.Timeout, type(None))
 ARGUMENTS = frozenset(Arguments.__annotations__)
+
+
+def check_types(arguments: Arguments, *, stream: object) -> None:
+    """Refuse what a type checker would have, where it would mean something else. TypeError."""
+    given = cast("Mapping[str, object]", arguments)
+    if not isinstance(stream, bool):
+        raise TypeError("stream must be True or False")
+    fallbacks = given.get("fallbacks", ())
+    if isinstance(fallbacks, str) or not isinstance(fallbacks, Sequence):
+        raise TypeError("fallbacks must be a list of models, as in fallbacks=['openai/gpt-4o']")
+    if not all(isinstance(name, str) for name in cast("Sequence[object]", fallbacks)):
+        raise TypeError("fallbacks must name models by strings")
+    retries = given.get("max_retries", 0)
+    if not isinstance(retries, int) or isinstance(retries, bool):
+        raise TypeError("max_retries must be a whole number")
+    timeout = given.get("timeout")
+    if isinstance(timeout, bool) or not isinstance(timeout, _TIMEOUTS):
+        raise TypeError("timeout must be a number of seconds, an httpx2.Timeout or None")

@@ -70,9 +70,12 @@ class Attempt:
 
     def no_credential(self, failed: CredentialFailed) -> AttemptFailed:
         """There is nothing to present."""
+        why = str(failed)
+        if failed.missing is not None:  # the advice that follows it is about deployments
+            why = f"{failed.missing}: {self.target.credentials_from}"
         error = ApiError(
             _UNAUTHORIZED,
-            f"{self.target.label}: {failed}.",
+            f"{self.target.label}: {why}.",
             type="authentication_error",
             code="upstream_credential",
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Literal, overload
 
 import httpx2
+import openai
 from openai.types.responses import Response
 from typing_extensions import Unpack
 
@@ -13,7 +15,7 @@ from sluicegate.sdk.arguments import Arguments, Input
 from sluicegate.sdk.clients import DEFAULT_TIMEOUT, loop_client, shared_client
 from sluicegate.sdk.exchange import Exchange, Whole
 from sluicegate.sdk.exchange_async import AsyncExchange
-from sluicegate.sdk.plan import plan_call, reads_file
+from sluicegate.sdk.plan import WouldBlock, plan_call
 from sluicegate.sdk.streams import AsyncResponseStream, ResponseStream
 
 
@@ -103,10 +105,10 @@ async def aresponses(
     **arguments: Unpack[Arguments],
 ) -> Response | AsyncResponseStream:
     """As `responses`, on an event loop of asyncio."""
-    if reads_file(arguments):
+    try:
+        plan = plan_call(model, input, arguments, stream=stream, may_block=False)
+    except WouldBlock:
         plan = await asyncio.to_thread(plan_call, model, input, arguments, stream=stream)
-    else:
-        plan = plan_call(model, input, arguments, stream=stream)
     exchange = AsyncExchange(plan, http_client or await loop_client(), _timeout(arguments))
     if stream:
         return AsyncResponseStream(await exchange.stream())
@@ -115,6 +117,8 @@ async def aresponses(
 
 def _timeout(arguments: Arguments) -> httpx2.Timeout:
     given = arguments.get("timeout", DEFAULT_TIMEOUT)
+    if isinstance(given, int | float) and not 0 < given < math.inf:
+        raise openai.OpenAIError("timeout must be a number of seconds above 0, or None")
     return given if isinstance(given, httpx2.Timeout) else httpx2.Timeout(given)
 
 

@@ -1,4 +1,4 @@
-"""From the keywords of a call to what is tried for it, in order. Pure, but for one file.
+"""From the keywords of a call to what is tried for it, in order. Pure, but for two files.
 
 The only other place that knows what a program gave is each provider's `direct.py`.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,18 +19,19 @@ import openai
 import pydantic
 
 from sluicegate.api.request import ResponsesRequest, decode_request
-from sluicegate.config import Deployment, Retry
+from sluicegate.auth.upstream import CredentialFailed, profile_region
+from sluicegate.config import Credential, Deployment, Retry, Upstream
 from sluicegate.model import ApiError
 from sluicegate.providers import PROVIDERS
 from sluicegate.providers.anthropic.direct import DIRECT as _ANTHROPIC
 from sluicegate.providers.bedrock.direct import DIRECT as _BEDROCK
 from sluicegate.providers.contract import Connector
-from sluicegate.providers.direct import Direct, DirectOptions, NotConfigured
+from sluicegate.providers.direct import Direct, DirectOptions, NotConfigured, Unset
 from sluicegate.providers.echo.direct import DIRECT as _ECHO
 from sluicegate.providers.gemini.direct import DIRECT as _GEMINI
 from sluicegate.providers.openai.direct import DIRECT as _OPENAI
 from sluicegate.providers.vertex_ai.direct import DIRECT as _VERTEX_AI
-from sluicegate.resources.header_rules import header_problem
+from sluicegate.resources.header_rules import CREDENTIAL_HEADERS, header_problem
 from sluicegate.routing.snapshot import Unavailable
 from sluicegate.sdk.arguments import (
     ARGUMENTS,
@@ -38,6 +39,7 @@ from sluicegate.sdk.arguments import (
     Arguments,
     GoogleCredentials,
     Input,
+    check_types,
 )
 from sluicegate.sdk.failures import shown_request, status_error
 
@@ -47,9 +49,14 @@ DIRECT: Mapping[str, Direct] = MappingProxyType({each.name: each for each in _LI
 _DEFAULT_RETRIES = 2  # as the openai package
 _BACKOFF = 0.5  # seconds; the first pause is random up to this, the next up to twice as much
 # Keywords that are for the provider of `model` alone: a fallback elsewhere must not get its key.
-_OF_THE_FIRST = ("api_key", "base_url", "organization", "project")
+_OF_THE_FIRST = ("api_key", "base_url", "api", "organization", "project")
 _CREDENTIALS = "vertex_credentials"
+# Keywords whose value may be found on the machine; finding it blocks.
+_FOUND_ELSEWHERE: Mapping[str, Callable[[], str | None]] = MappingProxyType(
+    {"aws_region_name": profile_region}
+)
 _SCHEMES = frozenset({"http", "https"})
+_KEYWORDS_DO = "credentials have keywords of their own, such as api_key"
 _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 
 
@@ -62,6 +69,7 @@ class Target:
     model: str
     connector: Connector
     retry: Retry
+    credentials_from: str  # how a program gives them, for messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +80,31 @@ class Plan:
     targets: tuple[Target, ...]
 
 
-def plan_call(model: str, input_: Input | None, arguments: Arguments, *, stream: bool) -> Plan:
+class WouldBlock(Exception):
+    """A file of the machine has to be read for this call."""
+
+
+def plan_call(
+    model: str,
+    input_: Input | None,
+    arguments: Arguments,
+    *,
+    stream: bool,
+    may_block: bool = True,
+) -> Plan:
     """Read the keywords.
 
     Raises openai.OpenAIError where a model's name, a credential or a setting is missing or wrong,
-    openai.BadRequestError where the request is not one, TypeError for a keyword that is not known.
+    openai.BadRequestError where the request is not one, TypeError for a keyword that is not known
+    or of another type, WouldBlock where it must not block and has to.
     """
     unknown = [name for name in arguments if name not in ARGUMENTS]
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}; see extra_body")
+    check_types(arguments, stream=stream)
     request = _request(model, input_, arguments, stream=stream)
     names = (model, *arguments.get("fallbacks", ()))
-    targets = tuple(_target(name, model, arguments) for name in names)
+    targets = tuple(_target(name, model, arguments, may_block=may_block) for name in names)
     return Plan(request, targets)
 
 
@@ -128,7 +149,7 @@ def _plain(value: object) -> object:
 # --- the targets ----------------------------------------------------------------------------------
 
 
-def _target(name: str, first: str, arguments: Arguments) -> Target:
+def _target(name: str, first: str, arguments: Arguments, *, may_block: bool) -> Target:
     prefix, _, model = name.partition("/")
     direct = DIRECT.get(prefix)
     if direct is None or not model:
@@ -137,14 +158,41 @@ def _target(name: str, first: str, arguments: Arguments) -> Target:
     own = prefix == first.partition("/")[0]
     reason = ""
     try:
-        return _connect(name, model, direct, arguments, own=own)
-    except (NotConfigured, Unavailable) as missing:
+        options = _options(arguments, own=own, may_block=may_block)
+        upstream, credential = _resolved(direct, model, options, may_block=may_block)
+        headers = _headers(arguments) if own else ()
+        return _connect(name, direct, upstream, credential, headers, arguments)
+    except (NotConfigured, Unavailable, CredentialFailed) as missing:
         reason = str(missing)
     raise openai.OpenAIError(f"{name}: {reason}")
 
 
-def _connect(name: str, model: str, direct: Direct, arguments: Arguments, *, own: bool) -> Target:
-    upstream, credential = direct.resolve(model, _options(arguments, own=own), os.environ)
+def _resolved(
+    direct: Direct, model: str, options: DirectOptions, *, may_block: bool
+) -> tuple[Upstream, Credential]:
+    try:
+        return direct.resolve(model, options, os.environ)
+    except Unset as unset:
+        find, missing = _FOUND_ELSEWHERE.get(unset.keyword), unset
+    if find is None:
+        raise missing
+    if not may_block:
+        raise WouldBlock
+    found = find()
+    if not found:
+        raise missing
+    return direct.resolve(model, options._replace(**{missing.keyword: found}), os.environ)
+
+
+def _connect(
+    name: str,
+    direct: Direct,
+    upstream: Upstream,
+    credential: Credential,
+    headers: tuple[tuple[str, str], ...],
+    arguments: Arguments,
+) -> Target:
+    model = name.partition("/")[2]
     drops = arguments.get("drop_unsupported", False)
     deployment = Deployment(
         namespace=direct.name,
@@ -153,7 +201,7 @@ def _connect(name: str, model: str, direct: Direct, arguments: Arguments, *, own
         upstream=upstream,
         credential=credential,
         retry=Retry(_retries(arguments) + 1, _BACKOFF),
-        headers=_headers(arguments) if own else (),
+        headers=headers,
         unsupported_parameters="Drop" if drops else "Reject",
         unsupported_tools="Drop" if drops else "Reject",
     )
@@ -162,10 +210,10 @@ def _connect(name: str, model: str, direct: Direct, arguments: Arguments, *, own
         raise NotConfigured("its provider is not part of this installation")
     _check_address(getattr(upstream, "base_url", None))
     connector = provider.connector(deployment, credential, os.environ)
-    return Target(name, direct.name, model, connector, deployment.retry)
+    return Target(name, direct.name, model, connector, deployment.retry, direct.credentials_from)
 
 
-def _options(arguments: Arguments, *, own: bool) -> DirectOptions:
+def _options(arguments: Arguments, *, own: bool, may_block: bool) -> DirectOptions:
     given = {
         name: cast("str | None", arguments.get(name))
         for name in DirectOptions._fields
@@ -173,27 +221,23 @@ def _options(arguments: Arguments, *, own: bool) -> DirectOptions:
     }
     credentials = arguments.get(_CREDENTIALS)
     if credentials is not None:
-        given["google_credentials"] = _credential_text(credentials)
+        given["google_credentials"] = _credential_text(credentials, may_block=may_block)
     return DirectOptions(**given)
 
 
-def _credential_text(given: GoogleCredentials) -> str:
+def _credential_text(given: GoogleCredentials, *, may_block: bool) -> str:
     """The JSON of a credential file. Raises NotConfigured where it can't be read."""
     if isinstance(given, Mapping):
         return msgspec.json.encode(given).decode()
     if isinstance(given, str) and given.lstrip().startswith("{"):
         return given
+    if not may_block:
+        raise WouldBlock
     try:
         return Path(given).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
     raise NotConfigured(f"vertex_credentials can't be read: {reason}")
-
-
-def reads_file(arguments: Arguments) -> bool:
-    """Whether planning opens a file, which blocks."""
-    given = arguments.get(_CREDENTIALS)
-    return isinstance(given, str | os.PathLike)
 
 
 def _retries(arguments: Arguments) -> int:
@@ -205,6 +249,9 @@ def _retries(arguments: Arguments) -> int:
 
 def _headers(arguments: Arguments) -> tuple[tuple[str, str], ...]:
     headers = dict(arguments.get("extra_headers") or {})
+    for name in headers:
+        if name.lower() in CREDENTIAL_HEADERS:
+            raise NotConfigured(f"extra_headers must not have {name!r}: {_KEYWORDS_DO}")
     problem = header_problem(headers)
     if problem is not None:
         raise NotConfigured(f"extra_headers {problem}")

@@ -6,12 +6,12 @@ before it sends.
 
 from __future__ import annotations
 
-from sluicegate.auth.upstream.aws import AwsAuthorizer
+from sluicegate.auth.upstream.aws import AwsAuthorizer, profile_region
 from sluicegate.auth.upstream.failure import CredentialFailed
 from sluicegate.auth.upstream.google import GoogleAuthorizer
 from sluicegate.providers.contract import AwsSigning, GoogleToken, UpstreamCall
 
-__all__ = ["Authorizer", "CredentialFailed"]
+__all__ = ["Authorizer", "CredentialFailed", "profile_region"]
 
 
 class Authorizer:

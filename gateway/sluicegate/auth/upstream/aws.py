@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.session import Session
 
+_NONE = "no AWS credentials"
 _MOST_IDENTITIES = 1024  # credentials come from the configuration; replaced ones fall out here
 _SESSION_NAME = "sluicegate"
 _STS_SECONDS = (5, 10)  # to connect, to answer
@@ -135,8 +136,9 @@ class _Chain:
             credentials = _session().get_credentials()
         if credentials is None:
             raise CredentialFailed(
-                "no AWS credentials: set spec.credentials, or give the gateway an identity "
-                "(AWS_ACCESS_KEY_ID, a profile, IRSA, Pod Identity, an instance role)"
+                f"{_NONE}: set spec.credentials, or give the gateway an identity "
+                "(AWS_ACCESS_KEY_ID, a profile, IRSA, Pod Identity, an instance role)",
+                missing=_NONE,
             )
         frozen = credentials.get_frozen_credentials()
         if not frozen.access_key or not frozen.secret_key:
@@ -229,6 +231,21 @@ def _service_code(error: Exception) -> str | None:
         return str(cast("dict[str, dict[str, object]]", response)["Error"]["Code"])[:_LONGEST_CODE]
     except (KeyError, TypeError):
         return None
+
+
+def profile_region() -> str | None:
+    """The region that the AWS configuration gives the chosen profile, if any. Blocks.
+
+    Raises CredentialFailed.
+    """
+    try:
+        session = _session()
+    except CredentialFailed:  # without the AWS libraries there is no such file
+        return None
+    try:
+        return cast("str | None", session.get_config_variable("region"))
+    except Exception as error:  # a profile that is not there, a file that can't be read
+        raise CredentialFailed(_told("the AWS profile", error)) from error
 
 
 def _told(what: str, error: Exception) -> str:

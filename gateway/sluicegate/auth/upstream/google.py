@@ -23,6 +23,7 @@ from sluicegate.auth.upstream.renewed import Found, Renewed
 from sluicegate.config import AmbientCredential, GoogleCredential
 from sluicegate.providers.contract import GoogleToken, UpstreamCall
 
+_NONE = "no usable Google credentials"
 _MOST_IDENTITIES = 1024  # credentials come from the configuration; replaced ones fall out here
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _QUOTA = b"x-goog-user-project"
@@ -134,9 +135,10 @@ def _default(request: _Request) -> _Credentials:
         return find(scopes=_SCOPES, request=request)[0]
     except nothing_found as error:
         raise CredentialFailed(
-            "no usable Google credentials: set spec.credentials, or give the gateway an identity "
+            f"{_NONE}: set spec.credentials, or give the gateway an identity "
             "(GOOGLE_APPLICATION_CREDENTIALS, gcloud's application default login, workload "
-            "identity)"
+            "identity)",
+            missing=_NONE,
         ) from error
 
 

@@ -80,7 +80,7 @@ class Renewed(Generic[T]):
             found = self._found
             if found is not None and _usable(found, self._clock()):
                 return found.value
-        raise CredentialFailed(str(self._failure)) from self._failure
+        raise self._failure.again() from self._failure
 
     async def _renew(self) -> None:
         """Look up once. Never raises, since nobody may be left to be told."""

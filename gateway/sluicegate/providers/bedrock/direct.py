@@ -15,6 +15,7 @@ from sluicegate.config import (
 from sluicegate.providers.direct import (
     DirectOptions,
     NotConfigured,
+    Unset,
     first,
     matching,
     sendable,
@@ -30,6 +31,11 @@ _BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 
 class _Bedrock:
     name = "bedrock"
+    credentials_from = (
+        "pass aws_access_key_id and aws_secret_access_key (or a Bedrock API key as api_key), set "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_BEARER_TOKEN_BEDROCK or AWS_PROFILE, or "
+        "run where there is a role"
+    )
 
     def resolve(
         self, model: str, options: DirectOptions, environ: Mapping[str, str]
@@ -41,7 +47,10 @@ class _Bedrock:
             arn["region"] if arn is not None else None,
         )
         if region is None:
-            raise NotConfigured("no region: pass aws_region_name, or set AWS_REGION")
+            raise Unset(
+                "aws_region_name",
+                "no region: pass aws_region_name, set AWS_REGION, or give the AWS profile one",
+            )
         upstream = BedrockUpstream(
             model,
             region=matching("aws_region_name", region, _REGION),

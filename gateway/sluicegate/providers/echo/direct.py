@@ -10,6 +10,7 @@ from sluicegate.providers.direct import DirectOptions
 
 class _Echo:
     name = "echo"
+    credentials_from = "none are needed"
 
     def resolve(
         self,

@@ -51,6 +51,10 @@ _file = msgspec.json.Decoder(_File)
 
 class _VertexAI:
     name = "vertex_ai"
+    credentials_from = (
+        "pass vertex_credentials (or an access token as api_key), set "
+        "GOOGLE_APPLICATION_CREDENTIALS, or log in: gcloud auth application-default login"
+    )
 
     def resolve(
         self, model: str, options: DirectOptions, environ: Mapping[str, str]
