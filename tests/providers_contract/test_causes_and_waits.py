@@ -184,10 +184,15 @@ def test_a_limit_of_tokens_a_minute_is_no_context(service: Service, status: int)
     assert error.error.code != "context_length_exceeded"
 
 
-@pytest.mark.parametrize("service", [OPENAI, CHAT])
-def test_azures_own_code_for_its_filter(service: Service) -> None:
-    said = {"message": "It was filtered.", "code": "content_filter", "param": "prompt"}
-    assert refused(service, 400, {"error": said}).error.code == "content_policy_violation"
+@pytest.mark.parametrize("code", ["content_filter", "invalid_prompt"])
+def test_codes_of_openai_and_azure_for_content(code: str) -> None:
+    said = {
+        "message": "It triggered our content management policy.",
+        "code": code,
+        "param": "prompt",
+    }
+    assert refused(OPENAI, 400, {"error": said}).error.code == code
+    assert refused(CHAT, 400, {"error": said}).error.code == "content_policy_violation"
 
 
 @pytest.mark.parametrize("service", [OPENAI, CHAT])

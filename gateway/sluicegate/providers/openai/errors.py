@@ -1,7 +1,7 @@
 """Upstream errors that are already in the OpenAI envelope.
 
-Code, param, type and retry-after survive; but the two causes that decide what is tried next have
-OpenAI's code for them whatever the upstream calls them (wires/failures.py).
+Code, param, type and retry-after survive; where there is no code of use, the two causes that decide
+what is tried next are read from the text (wires/failures.py).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from sluicegate.wires.waiting import retry_after
 _MAX_MESSAGE = 2000
 _MAX_NAME = 200
 _MOST_FINDINGS = 16
+# What clients of OpenAI and Azure know as the refusal of content.
+_KNOWN_CAUSES = frozenset({"content_filter", "invalid_prompt"})
 
 
 class _Said(NamedTuple):
@@ -53,7 +55,7 @@ def upstream_error(label: str, status: int, headers: Mapping[str, str], body: by
         message,
         type=said.type or ("invalid_request_error" if client_status < 500 else "server_error"),
         param=said.param,
-        code=why or said.code,
+        code=said.code if said.code in _KNOWN_CAUSES else why or said.code,
         retry_after=retry_after(headers),
     )
 
