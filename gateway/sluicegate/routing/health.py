@@ -68,15 +68,18 @@ class Recent:
 class Latency:
     """Seconds until an answer begins (or has come whole), as a mean in which old ones fade."""
 
-    seconds: float = 0.0
+    seconds: float = math.inf  # unknown: worse than any that is known
     measured_at: float = -math.inf
     waiting: int = 0  # attempts without an answer yet
     since: float = 0.0  # when the latest answer came, or the first of those began to wait
 
     def measure(self, now: float, seconds: float) -> None:
         """Take in one measurement; after a long silence it counts for almost everything."""
-        kept = math.exp((self.measured_at - now) / LATENCY_MEMORY)
-        self.seconds = seconds + (self.seconds - seconds) * kept
+        if self.measured_at == -math.inf:
+            self.seconds = seconds
+        else:
+            kept = math.exp((self.measured_at - now) / LATENCY_MEMORY)
+            self.seconds = seconds + (self.seconds - seconds) * kept
         self.measured_at = self.since = now
 
     def expected(self, now: float) -> float:
@@ -174,7 +177,7 @@ class DeploymentState:
         self.failures = self.ejections = 0
         self.recent.clear()
         for latency in (self.streamed, self.whole):
-            latency.seconds, latency.measured_at = 0.0, -math.inf
+            latency.seconds, latency.measured_at = math.inf, -math.inf
 
     def _next_ejection(self, now: float, duration: float) -> float:
         """Seconds: twice as long each time, up to a bound, until it has been well for a while."""

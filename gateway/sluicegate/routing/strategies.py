@@ -12,6 +12,7 @@ from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
+from sluicegate.routing.health import Latency
 from sluicegate.routing.snapshot import Target
 
 AnyTarget: TypeAlias = Target[Any]  # whatever calls it
@@ -114,26 +115,33 @@ def lowest_latency(ready: Ready, asked: Asked, now: float) -> AnyTarget:
     Who has not been measured yet, or not for a while, gets a request now and then, one at a time:
     so one that has recovered is found again.
     """
-    unknown: list[AnyTarget] = []
-    stale: list[AnyTarget] = []
-    known: list[tuple[float, AnyTarget]] = []
-    for target in ready:
-        latency = target.state.streamed if asked.streamed else target.state.whole
-        if latency.measured_at == -math.inf:
-            unknown.append(target)
-        else:
-            known.append((latency.expected(now), target))
-        if now - latency.measured_at >= STALE and not latency.waiting:
-            stale.append(target)
-    idle = [target for target in stale if target in unknown] if unknown else []
-    if idle:
-        return drawn(idle, asked.die())
-    if stale and asked.die() < EXPLORED:
-        return drawn(stale, asked.die())
-    if not known:
-        return least_busy(unknown, asked, now)
-    good_enough = min(seconds for seconds, _ in known) * NEARLY
-    return drawn([target for seconds, target in known if seconds <= good_enough], asked.die())
+    if asked.streamed:
+        latencies = [target.state.streamed for target in ready]
+    else:
+        latencies = [target.state.whole for target in ready]
+    oldest = now - STALE
+    stale = [index for index, each in enumerate(latencies) if each.measured_at <= oldest]
+    if stale:
+        chosen = _explored(ready, latencies, stale, asked)
+        if chosen is not None:
+            return chosen
+    expected = [each.expected(now) if each.waiting else each.seconds for each in latencies]
+    good_enough = min(expected) * NEARLY
+    good = [ready[index] for index, seconds in enumerate(expected) if seconds <= good_enough]
+    return drawn(good, asked.die())
+
+
+def _explored(
+    ready: Ready, latencies: Sequence[Latency], stale: Sequence[int], asked: Asked
+) -> AnyTarget | None:
+    """One that is to be measured: at once where nothing is known of it, else now and then."""
+    idle = [index for index in stale if not latencies[index].waiting]
+    new = [index for index in idle if latencies[index].measured_at == -math.inf]
+    if new:
+        return drawn([ready[index] for index in new], asked.die())
+    if idle and asked.die() < EXPLORED:
+        return drawn([ready[index] for index in idle], asked.die())
+    return None
 
 
 def lowest_cost(ready: Ready, asked: Asked, now: float) -> AnyTarget:
