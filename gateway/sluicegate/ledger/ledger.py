@@ -28,7 +28,7 @@ class LedgerSettings:
 
     state_dir: Path
     store_url: str | None = field(default=None, repr=False)
-    spool_bytes: int = 1024 * 1024 * 1024
+    spool_bytes: int = 256 * 1024 * 1024
 
 
 class LedgerState(NamedTuple):
