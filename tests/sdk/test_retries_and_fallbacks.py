@@ -138,6 +138,23 @@ async def test_a_fallback(
     assert [call.json()["model"] for call in upstream.calls] == ["o1-pro", "gpt-4o"]
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "Your input exceeds the context window of this model."),
+        (400, "Your request was rejected as a result of our safety system."),
+        (403, "Content violates usage guidelines."),
+    ],
+)
+async def test_a_fallback_for_what_the_first_model_can_not_take(
+    upstream: Served, connection: dict[str, Any], ask: Ask, status: int, message: str
+) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    upstream.says(in_turn(answers(body, status), spoken_wires.openai))
+    assert await ask(MODEL, fallbacks=[OTHER], **connection) == "Hello there"
+    assert [call.json()["model"] for call in upstream.calls] == ["o1-pro", "gpt-4o"]
+
+
 async def test_no_fallback_helps_a_bad_request(
     ask: Ask, upstream: Served, connection: dict[str, Any]
 ) -> None:

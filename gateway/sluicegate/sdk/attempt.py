@@ -22,7 +22,7 @@ from sluicegate.model import (
     UpstreamStreamError,
 )
 from sluicegate.providers.contract import Translator, UpstreamCall
-from sluicegate.routing.attempts import Outcome, outcome_of_status
+from sluicegate.routing.attempts import Outcome, outcome_of_error
 from sluicegate.sdk.answers import Unreadable, typed_event, typed_response
 from sluicegate.sdk.failures import (
     AttemptFailed,
@@ -91,7 +91,7 @@ class Attempt:
         The credential is the caller's own here, so a refusal of it stays 401 or 403.
         """
         error = self.translator.error(status, headers, body)
-        outcome = outcome_of_status(status)
+        outcome = outcome_of_error(status, error.error)
         shown = status if outcome is Outcome.CREDENTIAL else error.status
         made = status_error(error, shown, self.asked, headers)
         return AttemptFailed(outcome, made, error.retry_after)
@@ -107,7 +107,8 @@ class Attempt:
 
     def _refused(self, error: ApiError, outcome: Outcome | None = None) -> AttemptFailed:
         made = status_error(error, error.status, self.asked, {})
-        return AttemptFailed(outcome or outcome_of_status(error.status), made, error.retry_after)
+        outcome = outcome or outcome_of_error(error.status, error.error)
+        return AttemptFailed(outcome, made, error.retry_after)
 
     # --- answers ----------------------------------------------------------------------------------
 

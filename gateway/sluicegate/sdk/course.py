@@ -41,7 +41,7 @@ class Course:
         Raises the openai exception that the caller gets where nothing is left to try.
         """
         self._tried += 1
-        if not failed.outcome.fails_over:
+        if failed.outcome.cause is None:  # the request itself is refused, or nobody waits
             raise failed.error
         last = self._at + 1 == len(self._targets)
         pause = pause_before_repeat(
