@@ -153,6 +153,14 @@ def test_a_list_is_seen_all_at_once() -> None:
     assert list(held.objects) == [key("b")]
 
 
+def test_what_an_unfinished_list_brought_is_forgotten() -> None:
+    held = reflection()
+    held.begin_list()
+    held.listed(item("a", 1))
+    assert listed(held, item("b", 2)) == {key("b")}
+    assert list(held.objects) == [key("b")]
+
+
 def test_only_what_differs_is_told_and_decoded() -> None:
     calls: list[bytes] = []
 
