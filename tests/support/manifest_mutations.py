@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, cast
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -363,7 +363,7 @@ def _change(manifest: Manifest, draw: random.Random) -> None:
     base_urls = [path for path in places if path[-1] == "baseURL"]
     parameters = [path for path in places if path[-2:-1] == ("parameters",)]
     if parameters and draw.random() < 0.05:
-        _set(manifest, draw.choice(parameters), {draw.choice(_PARAMETERS): draw.choice(_VALUES)})
+        _set(manifest, draw.choice(parameters), {draw.choice(_PARAMETERS): _drawn(_VALUES, draw)})
         return
     if base_urls and draw.random() < 0.2:
         _set(manifest, draw.choice(base_urls), _base_url(draw))
@@ -376,7 +376,7 @@ def _change(manifest: Manifest, draw: random.Random) -> None:
     elif kind == 1 and isinstance(value, str):
         _set(manifest, path, _edited(value, draw))
     elif kind in {2, 3} and isinstance(value, dict):
-        value[draw.choice(_NAMES)] = draw.choice((*_VALUES, *_TEXTS))
+        value[draw.choice(_NAMES)] = _drawn((*_VALUES, *_TEXTS), draw)
     elif kind in {2, 3} and isinstance(value, list):
         _grow(cast("list[Any]", value), draw)
     elif kind == 4:
@@ -384,7 +384,12 @@ def _change(manifest: Manifest, draw: random.Random) -> None:
     elif isinstance(value, str):
         _set(manifest, path, draw.choice(_TEXTS))
     else:
-        _set(manifest, path, copy.deepcopy(draw.choice(_VALUES)))
+        _set(manifest, path, _drawn(_VALUES, draw))
+
+
+def _drawn(values: Sequence[Any], draw: random.Random) -> Any:  # noqa: ANN401 -- any JSON
+    """A copy: what is drawn may be changed again."""
+    return copy.deepcopy(draw.choice(values))
 
 
 def _grow(value: list[Any], draw: random.Random) -> None:
