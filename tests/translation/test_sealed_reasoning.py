@@ -1,10 +1,12 @@
 """What a reasoning item carries for its maker comes back to its maker only."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.api.sealed import seal, unseal
+from sluicegate.api.sealed import seal, unseal, without_sealed
 
 
 @given(provider=st.text(), model=st.text(), payload=st.binary())
@@ -30,3 +32,32 @@ def test_a_damaged_envelope_never_raises(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(sealed) - 1))
     unseal(sealed[:at] + data.draw(st.characters()) + sealed[at + 1 :], "bedrock", "m")
     unseal(sealed[:at], "bedrock", "m")
+
+
+def test_an_upstream_that_seals_its_own_gets_none_of_ours() -> None:
+    own: dict[str, object] = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "encrypted_content": "gAAAAB",
+        "summary": [],
+    }
+    foreign = {**own, "id": "rs_2", "encrypted_content": seal("anthropic", "m", b"signature")}
+    said = {"role": "user", "content": 'my "sg1. text'}
+    body = json.dumps({"model": "m", "input": [own, foreign, said], "store": False}).encode()
+    left = without_sealed(body)
+    assert json.loads(left) == {"model": "m", "input": [own, said], "store": False}
+    assert without_sealed(left) == left
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","input":"\\"sg1."}',
+        b'{"model":"m","input":"hi","metadata":{"a":"sg1."}}',
+        b'{"model":"m","input":["sg1.",7,null,{"type":"reasoning","encrypted_content":{}}]}',
+        b'{"model":"m","input":null,"user":"sg1."}',
+        b'{"model":"m","user":"sg1."}',
+    ],
+)
+def test_a_body_without_sealed_reasoning_keeps_its_bytes(body: bytes) -> None:
+    assert without_sealed(body) == body

@@ -11,6 +11,9 @@ import base64
 import binascii
 
 import msgspec
+from msgspec import Raw, Struct
+
+from sluicegate.api.members import decode_members, merge_parameters
 
 _MARK = "sg1."  # the version: another layout gets another mark
 
@@ -21,6 +24,16 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
+_QUOTED_MARK = f'"{_MARK}'.encode()
+
+
+class _Item(Struct):
+    type: object = None
+    encrypted_content: object = None
+
+
+_items = msgspec.json.Decoder(list[Raw])
+_item = msgspec.json.Decoder(_Item)
 
 
 def seal(provider: str, model: str, payload: bytes) -> str:
@@ -43,6 +56,31 @@ def unseal(content: str | None, provider: str, model: str) -> bytes | None:
         return base64.b64decode(payload, validate=True)
     except (binascii.Error, ValueError):  # msgspec's errors and bad UTF-8 are ValueErrors
         return None
+
+
+def without_sealed(body: bytes) -> bytes:
+    """A request's body without reasoning that was sealed here, for an upstream that seals its own.
+
+    A body that has none is returned as it is.
+    """
+    if _QUOTED_MARK not in body:
+        return body
+    input_ = decode_members(body).get("input", Raw())
+    if memoryview(input_)[:1] != b"[":
+        return body
+    items = _items.decode(input_)
+    kept = [item for item in items if not _is_sealed(item)]
+    if len(kept) == len(items):
+        return body
+    return merge_parameters(body, {}, {"input": Raw(msgspec.json.encode(kept))})
+
+
+def _is_sealed(raw: Raw) -> bool:
+    if memoryview(raw)[:1] != b"{":
+        return False
+    item = _item.decode(raw)
+    content = item.encrypted_content
+    return item.type == "reasoning" and isinstance(content, str) and content.startswith(_MARK)
 
 
 def _text(value: bytes) -> str:

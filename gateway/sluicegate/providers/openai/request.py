@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from sluicegate.api.request import ResponsesRequest, merge_parameters, replace_model
+from sluicegate.api.sealed import without_sealed
 from sluicegate.config import Credential, Deployment, OpenAIUpstream, Parameters
 from sluicegate.providers.contract import UpstreamCall
 from sluicegate.providers.openai.chat import ChatConnector
@@ -31,8 +32,8 @@ class OpenAIConnector:
         self._label = f"{deployment.namespace}/{deployment.name}"
 
     def translator(self, request: ResponsesRequest, model: str) -> PassthroughTranslator:
-        """A translator that sends the client's own bytes."""
-        body = request.body
+        """A translator that sends the client's own bytes, but what only others can read."""
+        body = without_sealed(request.body)
         if self._parameters is not None:
             body = merge_parameters(body, self._parameters.defaults, self._parameters.overrides)
         if model != request.model:
