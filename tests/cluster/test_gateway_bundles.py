@@ -305,7 +305,7 @@ async def test_the_api_server_is_killed_and_no_request_fails(
 
         asking = asyncio.create_task(ask())
         plane.api_server.kill()
-        await until_told(staying, "nothing has been heard of the API server since")
+        await until_told(staying, "no news from the API server since")
         restarted.process.kill()
         await restarted.process.wait()
         again = await stack.enter_async_context(served(environ=identity))

@@ -311,7 +311,7 @@ async def test_it_serves_on_while_the_api_server_is_away_and_follows_when_it_is_
     async with rig.running():
         await rig.cluster.acknowledged(1)
         await rig.cluster.stop()
-        status = await rig.until("nothing has been heard of the API server since 20")
+        status = await rig.until("no news from the API server since 20")
         assert (status.loaded, status.ok, rig.serves(SMALL)) == (True, False, True)
         await rig.until("the operator can't be told")
         changed = with_entries(SMALL, key_entry("b"))

@@ -30,10 +30,10 @@ from sluicegate.bundle import (
 from sluicegate.cluster import (
     SECRETS,
     Access,
-    ApiStatusError,
     ClusterClient,
     ClusterError,
     ClusterSecret,
+    ClusterUnreachable,
     NotFound,
     ObjectKey,
     Reflector,
@@ -44,7 +44,7 @@ from sluicegate.source.cluster_copy import BundleCopy, CopyUnusable
 from sluicegate.source.cluster_lease import ClusterPlace, GatewayLease, LeaseTiming
 from sluicegate.source.cluster_status import ClusterBoard, ClusterStatus, Topic
 from sluicegate.source.report import defect
-from sluicegate.source.slices import FIRST_LOAD, WHILE_SERVING, Pace, drive
+from sluicegate.source.slices import FIRST_LOAD, Pace, drive
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ class ClusterTiming:
 _UNTOLD = 4
 # Shards are not watched: another look may find them mended.
 _PASSING = frozenset({"Torn", "Corrupt"})
+# Quicker than a folder is followed: with 1,000 deployments and 1,000 keys a change is 8 ms of work
+# (measured), and 75 ms are there for the whole way from the apply to the first request.
+_WHILE_SERVING = Pace(budget=0.0005, rest=0.001)
 _TIMING = ClusterTiming()
 _decode_secret = msgspec.json.Decoder(ClusterSecret).decode
 
@@ -120,14 +123,16 @@ class ClusterSource:
     async def load(self) -> ClusterStatus:
         """Serve what is published, else the copy. What is wrong is in the status."""
         kept = await self._kept()
-        newest, failure = kept, None
+        failure: Exception | None = None
         try:
             async with ClusterClient(self._access, timeout=self._timing.first_answer) as client:
-                newest = await self._obtain(client, await self._index(client), kept) or kept
-        except (ClusterError, Refused) as error:
+                newest = await self._obtain(client, await self._index(client), kept)
+            if newest is not None:
+                await self._serve(newest, keep=True)
+        except Exception as error:  # noqa: BLE001 -- whatever is published, the copy serves
             failure = error
-        if newest is not None:
-            await self._serve(newest, keep=newest is not kept)
+        if self._held is None and kept is not None:
+            await self._serve(kept, keep=False)
         if failure is not None:
             self._refuse(failure)
         self._board.begin_serving()
@@ -188,15 +193,11 @@ class ClusterSource:
             self._news.clear()
             try:
                 await self._take_over(client, reflector)
-            except (ClusterError, Refused) as error:
-                passing = isinstance(error, ClusterError) or error.reason in _PASSING
+            except Exception as error:  # noqa: BLE001 -- whatever is published, the last good serves
+                passing = not isinstance(error, Refused) or error.reason in _PASSING
                 self._failures = self._failures + 1 if passing else 0
                 if not passing or self._failures >= _UNTOLD:
                     self._refuse(error)
-            except Exception as error:  # noqa: BLE001 -- a defect here must not end hot reload
-                self._failures += 1
-                self._board.tell("bundle", defect(error))
-                self._lease.note(self._board.serves, "Defect: the bundle could not be taken over")
             if not self._news.is_set():
                 self._settled.set()
 
@@ -226,17 +227,18 @@ class ClusterSource:
         self._board.tell("bundle", None)
         self._lease.note(self._board.serves, "")
 
-    def _refuse(self, error: ClusterError | Refused) -> None:
+    def _refuse(self, error: Exception) -> None:
         """Tell why what is published does not serve."""
         serves = self._board.serves
-        then = (
-            "nothing serves yet" if serves is None else f"sequence {serves.sequence} still serves"
-        )
-        self._board.tell("bundle", f"{self._place}: {error}; {then}")
-        if isinstance(error, Refused) and error.reason != "NoIndex":
-            self._lease.note(serves, f"{error.reason}: {error}")
-        elif isinstance(error, ApiStatusError):
-            self._lease.note(serves, f"{error.reason}: a shard can't be read")
+        then = f"sequence {serves.sequence} still serves" if serves else "nothing serves yet"
+        self._board.tell("bundle", f"{self._place}: {_words(error)}; {then}")
+        match error:
+            case Refused(reason="NoIndex") | ClusterUnreachable():
+                pass  # the operator sees the one by itself, and can't be told the other
+            case Refused():
+                self._lease.note(serves, f"{error.reason}: {error}")
+            case _:
+                self._lease.note(serves, f"Unreadable: {_words(error)}")
 
     async def _kept(self) -> Bundle | None:
         """The bundle of the copy, if there is one that can be used."""
@@ -245,8 +247,8 @@ class ClusterSource:
             if data is None:
                 return None
             return await self._drive(assemble_steps(read_index(data), data, None), FIRST_LOAD)
-        except (CopyUnusable, Refused) as error:
-            self._board.tell("copy", f"the copy of {self._place} can't be used: {error}")
+        except Exception as error:  # noqa: BLE001 -- no file keeps a gateway from starting
+            self._board.tell("copy", f"the copy of {self._place} can't be used: {_words(error)}")
             return None
 
     async def _obtain(
@@ -277,7 +279,7 @@ class ClusterSource:
 
     @property
     def _pace(self) -> Pace:
-        return FIRST_LOAD if self._board.serves is None else WHILE_SERVING
+        return FIRST_LOAD if self._board.serves is None else _WHILE_SERVING
 
     async def _index(self, client: ClusterClient) -> ClusterSecret | None:
         return await self._secret(client, self._place.config_name)
@@ -290,3 +292,9 @@ class ClusterSource:
         with contextlib.suppress(NotFound):
             return await client.get(SECRETS, name, ClusterSecret, namespace=self._place.namespace)
         return None
+
+
+def _words(error: Exception) -> str:
+    """What may be told of an error: of a defect only where it is."""
+    known = isinstance(error, (ClusterError, Refused, CopyUnusable))
+    return str(error) if known else defect(error)

@@ -120,4 +120,4 @@ class ClusterBoard:
             return ""
         since = self._clock() - (time.monotonic() - link.last_sign_of_life)
         when = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return f"nothing has been heard of the API server since {when}: {link.failure}"
+        return f"no news from the API server since {when}: {link.failure}"
