@@ -189,7 +189,8 @@ def test_the_file_is_made_with_its_folders(tmp_path: Path) -> None:
     store = store_of(None, tmp_path / "a" / "b")
     store.open()
     store.close()
-    assert (tmp_path / "a" / "b" / "ledger.sqlite3").is_file()
+    path = tmp_path / "a" / "b" / "ledger.sqlite3"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

@@ -25,9 +25,8 @@ _LOCK = 0x736C75696365  # any number that nobody else takes: "sluice"
 _VERSIONS = "sluicegate_schema"
 _PART = "ledger"
 _CONNECT = 5  # seconds
-# A server that is gone without a word is noticed by these; milliseconds.
-_SILENCE = 15_000
-_LONGEST_STATEMENT = 60_000
+_SILENCE = 15_000  # milliseconds until a server that is gone without a word is given up
+_PATIENCE = b"SET LOCAL statement_timeout = '60s'"
 _GROUPS: dict[Grouping, str] = {
     "key": "namespace || '/' || key",
     "end-user": "end_user",
@@ -47,7 +46,6 @@ def _connect(url: str) -> psycopg.Connection[TupleRow]:
             connect_timeout=_CONNECT,
             application_name="sluicegate",
             tcp_user_timeout=_SILENCE,
-            options=f"-c statement_timeout={_LONGEST_STATEMENT}",
             prepare_threshold=None,  # poolers between us and the server may not keep a session
         )
     except psycopg.Error as error:
@@ -109,7 +107,10 @@ class PostgresStore:
         if self._connection is None:
             raise StoreUnavailable("not connected")
         try:
-            self._connection.execute(POSTGRES_INSERT.encode(), (as_array(rows),))
+            # Only of this transaction: a pooler may give the session to others.
+            with self._connection.transaction():
+                self._connection.execute(_PATIENCE)
+                self._connection.execute(POSTGRES_INSERT.encode(), (as_array(rows),))
         except (psycopg.DataError, psycopg.IntegrityError, UnicodeDecodeError) as error:
             raise RowsRefused(" ".join(str(error).split())[:200]) from error
         except psycopg.Error as error:

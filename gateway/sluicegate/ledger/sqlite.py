@@ -44,6 +44,7 @@ class SqliteStore:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _alone(self._path.with_suffix(".lock")):
+                self._path.touch(mode=0o600)  # it names end users
                 connection = sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None)
                 self._connection = connection
                 # So that readers and the writer do not wait for one another.
