@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
+from sluicegate.api.length import BYTES_PER_TOKEN, least_tokens
 from sluicegate.api.request import ResponsesRequest
+from sluicegate.auth.authenticate import may_call
+from sluicegate.config import Fallback
 from sluicegate.model import Usage
 from sluicegate.pipeline.plan import Plan
-from sluicegate.pricing import Priced, answer_cost
+from sluicegate.pricing import Priced, answer_cost, context_window
 from sluicegate.providers.contract import Connector
+from sluicegate.routing.attempts import serves
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
 from sluicegate.routing.strategies import Asked, Shape, affinity_of
 
-_BYTES_PER_TOKEN = 4  # of a request's JSON, as a rough mean
+_USUAL_BYTES = 4  # for a token, of a request's JSON, as a rough mean
 _USUAL_OUTPUT = 512  # tokens, where the client sets no bound
+_LONG = 32 * 1024  # bytes; what is shorter has room in every model
 
 
 def asking(plan: Plan, route: Route[Connector]) -> Asked:
@@ -29,7 +35,26 @@ def asking(plan: Plan, route: Route[Connector]) -> Asked:
         affinity=None if pool.affinity == "None" else _affinity(plan, pool.affinity),
         shape=_shape(plan, route) if costs else None,
         cost=_cost(plan, route) if costs else None,
+        fits=_fits(plan, route) if may_be_long(plan) else None,
     )
+
+
+def may_be_long(plan: Plan) -> bool:
+    """Whether it is worth looking at how long the request is."""
+    return len(plan.request.body) >= _LONG
+
+
+def leads_to(plan: Plan, namespace: str, fallback: Fallback) -> tuple[Route[Connector], str] | None:
+    """The pool that a fallback of `namespace` means, and the model's name there.
+
+    A name means what it would mean to the pool's own namespace; the caller must have access to what
+    it leads to.
+    """
+    found = plan.live.snapshot.resolve(namespace, fallback.model)
+    if found is None:
+        return None
+    allowed = found[0].admits(plan.caller.namespace)
+    return found if allowed and may_call(plan.caller, found[0].pool.model) else None
 
 
 def end_user(headers: Mapping[str, str], request: ResponsesRequest) -> str | None:
@@ -55,7 +80,7 @@ def _affinity(plan: Plan, kind: str) -> int | None:
 def _shape(plan: Plan, route: Route[Connector]) -> Shape:
     """Powers of two near the tokens of input and output, and the model where it is the client's."""
     output = plan.request.fields.max_output_tokens or _USUAL_OUTPUT
-    input_ = len(plan.request.body) // _BYTES_PER_TOKEN
+    input_ = len(plan.request.body) // _USUAL_BYTES
     name = plan.name if route.prefix is not None else ""
     return Shape(input_.bit_length(), max(output, 1).bit_length(), name)
 
@@ -74,3 +99,38 @@ def _cost(plan: Plan, route: Route[Connector]) -> Callable[[Target[Connector], S
         return math.inf if usd is None else float(usd)
 
     return cost
+
+
+def _fits(plan: Plan, route: Route[Connector]) -> Callable[[Target[Connector]], bool] | None:
+    """Which models have room for the request, as far as is known.
+
+    None where that makes no difference: all have, or none has and nobody else is there for it. Then
+    the upstream is to judge.
+    """
+    windows = {
+        target: window
+        for tier in route.tiers
+        for target in tier
+        if (window := _window(target, upstream_model(route, target, plan.name))) is not None
+    }
+    if not windows or len(plan.request.body) // BYTES_PER_TOKEN <= min(windows.values()):
+        return None
+    least = least_tokens(plan.request)
+    tight = {target for target, window in windows.items() if least > window}
+    roomy = any(target not in tight for tier in route.tiers for target in tier)
+    elsewhere = (
+        leads_to(plan, route.pool.namespace, fallback)
+        for fallback in route.pool.fallbacks
+        if serves(fallback, ("ContextWindow",))
+    )
+    if not tight or not (roomy or any(elsewhere)):
+        return None
+    return lambda target: target not in tight
+
+
+def _window(target: Target[Connector], model: str) -> int | None:
+    own = target.deployment.model_info.context_window
+    return own if own is not None else _known_window(target.connector.provider, model)
+
+
+_known_window = lru_cache(maxsize=1024)(context_window)

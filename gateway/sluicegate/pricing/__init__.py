@@ -3,8 +3,8 @@
 Pure: no network, no clock of its own. `genai-prices` is the catalogue, as its wheel ships it.
 """
 
-from sluicegate.pricing.catalogue import CATALOGUE, load
+from sluicegate.pricing.catalogue import CATALOGUE, context_window, load
 from sluicegate.pricing.price import Priced, answer_cost
 from sluicegate.pricing.rates import Rates, own_rates
 
-__all__ = ["CATALOGUE", "Priced", "Rates", "answer_cost", "load", "own_rates"]
+__all__ = ["CATALOGUE", "Priced", "Rates", "answer_cost", "context_window", "load", "own_rates"]

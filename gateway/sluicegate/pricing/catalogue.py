@@ -45,6 +45,12 @@ def catalogue_steps(provider: str, model: str, service_tier: str | None, at: flo
     return _of(info.get_prices(datetime.fromtimestamp(at, tz=UTC), context))
 
 
+def context_window(provider: str, model: str) -> int | None:
+    """Tokens that `model` at `provider` takes; None where the catalogue does not say."""
+    info = _model(provider, model)
+    return None if info is None else info.context_window
+
+
 def _model(provider: str, model: str) -> ModelInfo | None:
     """Not by the snapshot's own look-up: that keeps every name it was ever asked for."""
     providers = get_snapshot().providers
