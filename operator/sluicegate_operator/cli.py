@@ -18,6 +18,7 @@ from sluicegate_operator.leader import LeadershipLost
 from sluicegate_operator.observe import Scope
 from sluicegate_operator.process import OperatorSettings
 from sluicegate_operator.process import run as run_operator
+from sluicegate_operator.status.fleet import SILENCE
 
 _PORT = 4002
 
@@ -66,6 +67,12 @@ def main() -> None:
     "--gateway-deployment", help="Deployment of the gateways: its replicas are how many there are."
 )
 @click.option(
+    "--gateway-silence",
+    type=click.FloatRange(1),
+    default=SILENCE,
+    help="Seconds after which a gateway that does not renew its Lease counts as unreachable.",
+)
+@click.option(
     "--require-label/--no-require-label",
     default=True,
     help='Use only Secrets with the label sluicegate.dev/credential: "true".',
@@ -87,6 +94,7 @@ def run(
     ambient_base_url: tuple[str, ...],
     upstream_allow: tuple[str, ...],
     gateway_deployment: str | None,
+    gateway_silence: float,
     require_label: bool,
     pod_name: str | None,
     host: str,
@@ -125,6 +133,7 @@ def run(
         identity=pod_name or socket.gethostname(),
         host=host,
         port=port,
+        gateway_silence=gateway_silence,
     )
     try:
         uvloop.run(run_operator(settings, access))

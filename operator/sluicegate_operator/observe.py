@@ -54,6 +54,11 @@ class Scope:
     gateway_deployment: str | None = None
 
     @property
+    def leader_lease(self) -> str:
+        """Name of the Lease of the operator that writes."""
+        return f"{self.config_name}-operator"
+
+    @property
     def controller(self) -> str:
         """Who writes the statuses, as it stands in them."""
         return f"{self.config_namespace}/{self.config_name}"

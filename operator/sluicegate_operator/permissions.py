@@ -9,6 +9,7 @@ import msgspec
 
 from sluicegate.cluster import (
     API_KEYS,
+    DEPLOYMENTS,
     LEASES,
     MODEL_DEPLOYMENTS,
     SECRETS,
@@ -39,11 +40,12 @@ class Need(NamedTuple):
     verbs: tuple[str, ...]
     namespace: str | None
     subresource: str = ""
+    name: str = ""
 
     def __str__(self) -> str:
         resource = f"{self.resource.plural}{'/' if self.subresource else ''}{self.subresource}"
         where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
-        return f"{resource} in {where}"
+        return f"{resource} {self.name}{' ' if self.name else ''}in {where}"
 
 
 def needs(scope: Scope) -> tuple[Need, ...]:
@@ -54,8 +56,12 @@ def needs(scope: Scope) -> tuple[Need, ...]:
             found.append(Need(kind, ("list", "watch"), namespace))
             found.append(Need(kind, ("patch",), namespace, "status"))
         found.append(Need(SECRETS, ("get", "list", "watch", "create", "update"), namespace))
-    found.append(Need(SECRETS, ("get", "create", "update"), scope.config_namespace))
-    found.append(Need(LEASES, ("get", "list", "watch", "create", "update"), scope.config_namespace))
+    place = scope.config_namespace
+    found.append(Need(SECRETS, ("get", "list", "watch", "create", "update"), place))
+    found.append(Need(LEASES, ("get", "list", "watch", "create"), place))
+    found.append(Need(LEASES, ("update",), place, name=scope.leader_lease))
+    if scope.gateway_deployment is not None:
+        found.append(Need(DEPLOYMENTS, ("list", "watch"), place, name=scope.gateway_deployment))
     return tuple(found)
 
 
@@ -77,6 +83,7 @@ async def _may(client: ClusterClient, need: Need, verb: str) -> bool:
         "resource": need.resource.plural,
         "subresource": need.subresource,
         "namespace": need.namespace or "",
+        "name": need.name,
     }
     manifest = {
         "apiVersion": _REVIEWS.api_version,

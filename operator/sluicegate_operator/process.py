@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -28,7 +29,7 @@ from sluicegate_operator.permissions import check_permissions
 from sluicegate_operator.ports import Health, application
 from sluicegate_operator.publish import Publisher
 from sluicegate_operator.status.agenda import Agenda
-from sluicegate_operator.status.fleet import FleetWatch
+from sluicegate_operator.status.fleet import SILENCE, FleetWatch
 from sluicegate_operator.statuses import StatusWriter
 from sluicegate_operator.trigger import Trigger
 
@@ -47,6 +48,7 @@ class OperatorSettings:
     identity: str
     host: str = "127.0.0.1"
     port: int = 4002
+    gateway_silence: float = SILENCE  # seconds
 
 
 class Operator:
@@ -57,14 +59,12 @@ class Operator:
         self._settings = settings
         self._client = client
         self.measures = Measures()
-        self._fleet = FleetWatch()
+        self._fleet = FleetWatch(settings.gateway_silence)
         self._announcer = Announcer(client, settings.identity)
         self._agenda = Agenda(
             scope.controller, lambda: rfc3339(time.time()), contest=self._contested
         )
-        self._leader = Leader(
-            client, scope.config_namespace, f"{scope.config_name}-operator", settings.identity
-        )
+        self._leader = Leader(client, scope.config_namespace, scope.leader_lease, settings.identity)
         self._statuses = StatusWriter(
             client, self._agenda, self._fleet, self._announcer, lambda: self._leader.leads
         )
@@ -224,11 +224,15 @@ class Operator:
         gc.freeze()
 
 
-async def run(settings: OperatorSettings, access: Access) -> None:
+async def run(
+    settings: OperatorSettings,
+    access: Access,
+    connect: Callable[[Access], ClusterClient] = ClusterClient,
+) -> None:
     """Run an operator until SIGTERM or SIGINT."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with ClusterClient(access) as client:
+    async with connect(access) as client:
         await Operator(settings, access, client).run(stopped)

@@ -1,0 +1,87 @@
+"""Applied to the API server, answered by gateway processes: the whole way, each under its role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from cluster_identities import make_pod, service_account_kubeconfig
+from control_plane import ControlPlane
+from operated_cluster import OperatedCluster, condition
+from served_folder import Served, served
+from sluicegate.cluster import API_KEYS, SECRETS, ClusterClient, ClusterSecret
+
+pytestmark = pytest.mark.usefixtures("crds")
+
+
+class Site(OperatedCluster):
+    """With real gateways."""
+
+    async def serve(self, pod: str) -> Served:
+        """A gateway process in a pod of this name."""
+        account = "sluicegate-gateway"
+        made = await make_pod(self.admin, self.namespace, pod, service_account=account)
+        kubeconfig = await service_account_kubeconfig(
+            self.plane, self.admin, self.namespace, account, pod=pod, folder=self.folder
+        )
+        environ = {
+            "KUBECONFIG": str(kubeconfig),
+            "SLUICEGATE_CLUSTER": "true",
+            "SLUICEGATE_POD_NAME": pod,
+            "SLUICEGATE_POD_UID": made.metadata.uid,
+            "SLUICEGATE_STATE_DIR": str(self.folder / pod),
+        }
+        return await self.stack.enter_async_context(served(environ=environ))
+
+
+@pytest.fixture
+async def site(
+    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
+) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as stack:
+        made = Site(control_plane, admin, installed, tmp_path, stack)
+        await made.start_operator()
+        yield made
+
+
+async def ask(gateway: Served, key: str, model: str) -> tuple[int, str]:
+    body = json.dumps({"model": model, "input": "hi"}).encode()
+    answer = await gateway.post(body, {"Authorization": f"Bearer {key}"})
+    return answer.status, answer.body.decode()
+
+
+async def test_what_is_ready_is_served_by_every_gateway(site: Site) -> None:
+    await site.key("team", generate={"secretName": "team-key"})
+    gateways = [await site.serve("gw-a"), await site.serve("gw-b")]
+    await site.key_ready("team")
+    secret = await site.admin.get(SECRETS, "team-key", ClusterSecret, namespace=site.namespace)
+    key = secret.data["key"].decode()
+    for number in range(5):
+        text = f"version {number}"
+        await site.deployment("a", provider={"echo": {"text": text}})
+        await site.ready("a")
+        for gateway in gateways:
+            status, body = await ask(gateway, key, "a")
+            assert (status, text in body) == (200, True), body
+
+
+async def test_a_revoked_key_is_refused_by_every_gateway_once_that_is_programmed(
+    site: Site,
+) -> None:
+    gateways = [await site.serve("gw-a"), await site.serve("gw-b")]
+    await site.secret("s", key="sk-a-key-of-the-teams")
+    reference = {"name": "s", "key": "key"}
+    await site.key("team", secretRef=reference)
+    await site.deployment("a")
+    await site.ready("a")
+    await site.key_ready("team")
+    for gateway in gateways:
+        assert (await ask(gateway, "sk-a-key-of-the-teams", "a"))[0] == 200
+    await site.key("team", secretRef=reference, revoked=True)
+    await site.until(API_KEYS, "team", lambda o: condition(o, "Ready").get("reason") == "Revoked")
+    for gateway in gateways:
+        assert (await ask(gateway, "sk-a-key-of-the-teams", "a"))[0] == 401

@@ -1,0 +1,248 @@
+"""What goes wrong around the operator: it survives, nobody is cut off, and all converges."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from cluster_identities import apply_manifests, install, make_namespace
+from control_plane import ROOT, ControlPlane
+from operated_cluster import Object, OperatedCluster, reason
+from sluicegate.cluster import (
+    API_KEYS,
+    MODEL_DEPLOYMENTS,
+    SECRETS,
+    ClusterClient,
+    Metadata,
+    load_access,
+)
+from sluicegate.config import canonical
+
+MD, AK = MODEL_DEPLOYMENTS, API_KEYS
+
+
+@pytest.fixture
+async def cluster(
+    own_control_plane: ControlPlane, tmp_path: Path
+) -> AsyncIterator[OperatedCluster]:
+    """An installation on a control plane that may be broken."""
+    plane = own_control_plane
+    environ = {"KUBECONFIG": str(plane.admin_kubeconfig)}
+    access = await asyncio.to_thread(load_access, environ)
+    async with AsyncExitStack() as stack:
+        admin = await stack.enter_async_context(ClusterClient(access))
+        await apply_manifests(admin, *sorted((ROOT / "crds").glob("*.yaml")))
+        await make_namespace(admin, "sluicegate")
+        await install(plane, admin, "sluicegate")
+        yield OperatedCluster(plane, admin, "sluicegate", tmp_path, stack)
+
+
+def names(cluster: OperatedCluster) -> list[set[str]]:
+    return [
+        {entry_id.split("/")[2] for entry_id in gateway.config.entries if entry_id[:3] != "poo"}
+        for gateway in cluster.gateways
+    ]
+
+
+async def objects(cluster: OperatedCluster) -> list[Object]:
+    return [await cluster.get(kind, name) for kind, name in ((MD, "a"), (AK, "k"), (MD, "broken"))]
+
+
+async def test_an_api_server_that_is_away_costs_nothing_but_time(cluster: OperatedCluster) -> None:
+    operator = await cluster.start_operator()
+    await cluster.start_gateways(2)
+    await cluster.deployment("a")
+    await cluster.ready("a")
+    cluster.plane.api_server.kill()
+    await operator.until_said("modeldeployments")
+    await asyncio.sleep(3)
+    assert operator.running
+    assert (await operator.ask("/healthz"))[0] == 200
+    cluster.plane.api_server.start()
+    await cluster.plane.ready()
+    await cluster.deployment("b")
+    await cluster.ready("b", 30)
+    assert operator.running
+    assert names(cluster) == [{"a", "b"}] * 2
+
+
+async def test_what_was_deleted_while_the_watch_was_down_is_gone(cluster: OperatedCluster) -> None:
+    operator = await cluster.start_operator()
+    await cluster.start_gateways(1)
+    await cluster.secret("s", key="sk-a-key-of-the-teams")
+    await cluster.key("gone", secretRef={"name": "s", "key": "key"})
+    await cluster.deployment("stays")
+    await cluster.key_ready("gone")
+    await cluster.ready("stays")
+    operator.pause()
+    await cluster.admin.delete(AK, "gone", namespace=cluster.namespace)
+    cluster.plane.api_server.kill()  # whatever the operator's watches had, they have lost
+    cluster.plane.api_server.start()
+    await cluster.plane.ready()
+    await cluster.plane.compact()
+    operator.resume()
+    await cluster.gateways_hold(
+        lambda gateway: f"ak/{cluster.namespace}/gone" not in gateway.config.entries, 20
+    )
+    assert names(cluster) == [{"stays"}]
+
+
+async def test_many_that_go_at_once_are_listed_anew_first(cluster: OperatedCluster) -> None:
+    operator = await cluster.start_operator()
+    await cluster.start_gateways(1)
+    await asyncio.gather(*(cluster.deployment(f"md-{number}") for number in range(24)))
+    await cluster.gateways_hold(lambda gateway: len(gateway.config.entries) == 48, 10)
+    operator.pause()
+    await asyncio.gather(
+        *(
+            cluster.admin.delete(MD, f"md-{number}", namespace=cluster.namespace)
+            for number in range(20)
+        )
+    )
+    operator.resume()
+    await operator.until_said("more than half of all entries would go")
+    await cluster.gateways_hold(lambda gateway: len(gateway.config.entries) == 8, 10)
+
+
+async def test_a_lost_index_and_a_damaged_one_are_published_anew(cluster: OperatedCluster) -> None:
+    await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await cluster.deployment("a")
+    await cluster.ready("a")
+    before = gateway.sequences[-1]
+    await cluster.admin.delete(SECRETS, "sluicegate", namespace=cluster.namespace)
+    await cluster.gateways_hold(lambda one: one.sequences[-1] > before, 10)
+    before = gateway.sequences[-1]
+    garbage = {"data": {"index": "bm9uc2Vuc2U="}}
+    gateway.holds = True
+    await cluster.admin.patch(SECRETS, "sluicegate", garbage, Metadata, namespace=cluster.namespace)
+    await asyncio.sleep(0.5)
+    gateway.holds = False
+    await cluster.gateways_hold(lambda one: one.sequences[-1] > before, 10)
+    await cluster.deployment("b")
+    await cluster.ready("b")
+    assert names(cluster) == [{"a", "b"}]
+
+
+async def test_an_operator_that_is_killed_goes_on_above_every_sequence(
+    cluster: OperatedCluster,
+) -> None:
+    operator = await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    for number in range(6):
+        await cluster.deployment(f"md-{number}")
+        if number % 2:
+            operator.kill()
+            await operator.process.wait()
+            operator = await cluster.start_operator()
+    for number in range(6):
+        await cluster.ready(f"md-{number}")
+    assert gateway.sequences == sorted(set(gateway.sequences))
+    assert len(names(cluster)[0]) == 6
+
+
+async def test_a_restart_changes_no_status_and_publishes_nothing(cluster: OperatedCluster) -> None:
+    operator = await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await cluster.deployment("a")
+    await cluster.key("k", generate={"secretName": "k-key"})
+    await cluster.deployment(
+        "broken",
+        provider={"openai": {"model": "m"}},
+        credentials={"secretRef": {"name": "none", "key": "k"}},
+    )
+    await cluster.ready("a")
+    await cluster.key_ready("k")
+    await cluster.until(MD, "broken", lambda o: reason(o) == "SecretNotFound")
+    before = [
+        await cluster.get(MD, "a"),
+        await cluster.get(AK, "k"),
+        await cluster.get(MD, "broken"),
+    ]
+    sequence = gateway.sequences[-1]
+    operator.kill()
+    await operator.process.wait()
+    operator = await cluster.start_operator()
+    await operator.until_said("this operator leads")
+    await asyncio.sleep(2.5)
+    after = [
+        await cluster.get(MD, "a"),
+        await cluster.get(AK, "k"),
+        await cluster.get(MD, "broken"),
+    ]
+    assert after == before
+    assert gateway.sequences[-1] == sequence
+    assert await operator.metric("sluicegate_operator_statuses_written") == 0
+
+
+async def put_all(cluster: OperatedCluster, version: int) -> None:
+    """Six deployments that make a bundle too large for its index, each in its newest version."""
+    for number in range(6):
+        noise = random.Random(f"{version}-{number}").randbytes(12_000).hex()
+        parameters = {"defaults": {"metadata": {"noise": noise, "version": str(version)}}}
+        await cluster.deployment(f"md-{number}", parameters=parameters)
+
+
+async def dies_at_every_write(cluster: OperatedCluster, points: list[tuple[int, bool]]) -> None:
+    operator = await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await put_all(cluster, 0)
+    for number in range(6):
+        await cluster.ready(f"md-{number}")
+    assert gateway.bundle is not None
+    assert not gateway.bundle.index.inline
+    for version, (write, after) in enumerate(points, 1):
+        operator.kill()
+        await operator.process.wait()
+        await put_all(cluster, version)
+        dying = await cluster.start_operator(dies_at=write, after=after)
+        async with asyncio.timeout(20):
+            assert await dying.process.wait() == -signal.SIGKILL
+        operator = await cluster.start_operator()
+        for number in range(6):
+            await cluster.ready(f"md-{number}")
+            entry = gateway.config.entries[f"md/{cluster.namespace}/md-{number}"]
+            assert f'"version":"{version}"'.encode() in canonical(entry)
+    assert gateway.sequences == sorted(set(gateway.sequences))
+
+
+async def test_an_operator_that_dies_in_the_middle_of_a_publication(
+    cluster: OperatedCluster,
+) -> None:
+    await dies_at_every_write(cluster, [(1, False), (2, True)])
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(600)
+async def test_an_operator_that_dies_at_every_write_of_a_publication(
+    cluster: OperatedCluster,
+) -> None:
+    writes = range(1, 7)
+    await dies_at_every_write(cluster, [(one, after) for one in writes for after in (False, True)])
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+async def test_an_api_server_and_then_etcd_that_are_away_for_a_minute(
+    cluster: OperatedCluster,
+) -> None:
+    operator = await cluster.start_operator()
+    await cluster.start_gateways(2)
+    await cluster.deployment("a")
+    await cluster.ready("a")
+    for weight, program in enumerate((cluster.plane.api_server, cluster.plane.etcd), 2):
+        program.kill()
+        await asyncio.sleep(60)
+        assert operator.running
+        assert (await operator.ask("/healthz"))[0] == 200
+        program.start()
+        await cluster.plane.ready()
+        await cluster.deployment("a", weight=weight)
+        await cluster.ready("a", 60)
+    assert operator.running

@@ -1,0 +1,102 @@
+"""Many objects at once. `make test-cluster-heavy` runs the large ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from control_plane import ControlPlane
+from operated_cluster import OperatedCluster, is_ready, reason
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient, Selection
+from sluicegate_operator.objects import decoder
+
+pytestmark = pytest.mark.usefixtures("crds")
+
+
+@pytest.fixture
+async def cluster(
+    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
+) -> AsyncIterator[OperatedCluster]:
+    async with AsyncExitStack() as stack:
+        yield OperatedCluster(control_plane, admin, installed, tmp_path, stack)
+
+
+async def apply_many(cluster: OperatedCluster, count: int) -> None:
+    """Half of them deployments, half keys, as fast as the API server takes them."""
+    slots = asyncio.Semaphore(16)
+
+    async def apply(number: int) -> None:
+        async with slots:
+            if number % 2:
+                await cluster.deployment(f"md-{number}", model=f"model-{number // 20}")
+            else:
+                await cluster.key(f"ak-{number}", keyHash=f"sha256:{number:064x}")
+
+    await asyncio.gather(*(apply(number) for number in range(count)))
+
+
+async def count_ready(cluster: OperatedCluster) -> int:
+    ready = 0
+    for kind in (MODEL_DEPLOYMENTS, API_KEYS):
+        decode = decoder(kind)
+        async for page in cluster.admin.pages(kind, Selection(cluster.namespace)):
+            for item in page.items:
+                found = decode(item)
+                condition = found.status.condition("Ready") if found is not None else None
+                ready += condition is not None and condition.status == "True"
+    return ready
+
+
+async def until_ready(cluster: OperatedCluster, count: int, seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while await count_ready(cluster) < count:  # noqa: ASYNC110 -- thousands of them
+            await asyncio.sleep(0.5)
+
+
+async def storm(cluster: OperatedCluster, count: int, seconds: float) -> None:
+    operator = await cluster.start_operator()
+    await operator.until_said("this operator leads")
+    [gateway, *_] = await cluster.start_gateways(3)
+    started = time.monotonic()
+    await apply_many(cluster, count)
+    applied = time.monotonic() - started
+    await until_ready(cluster, count, seconds)
+    assert len(gateway.sequences) <= applied / 0.2 + 3
+    assert await operator.metric("process_resident_memory_bytes") < 250 * 1024 * 1024
+
+
+async def test_a_hundred_at_once(cluster: OperatedCluster) -> None:
+    await storm(cluster, 100, 30)
+
+
+@pytest.mark.heavy
+async def test_two_thousand_at_once_are_ready_within_half_a_minute(
+    cluster: OperatedCluster,
+) -> None:
+    await storm(cluster, 2000, 30)
+
+
+async def one_broken_among(cluster: OperatedCluster, count: int) -> None:
+    await cluster.start_operator()
+    await cluster.start_gateways(1)
+    private = {"openai": {"model": "m", "baseURL": "http://10.0.0.1/v1"}}
+    await cluster.deployment("broken", provider=private)
+    await apply_many(cluster, count - 1)
+    await until_ready(cluster, count - 1, 40)
+    broken = await cluster.get(MODEL_DEPLOYMENTS, "broken")
+    assert reason(broken) == "AddressNotAllowed"
+    assert not is_ready(broken)
+
+
+async def test_one_broken_among_fifty(cluster: OperatedCluster) -> None:
+    await one_broken_among(cluster, 50)
+
+
+@pytest.mark.heavy
+async def test_one_broken_among_five_hundred(cluster: OperatedCluster) -> None:
+    await one_broken_among(cluster, 500)
