@@ -16,7 +16,8 @@ import msgspec
 
 from sluicegate.cluster.access import Access
 from sluicegate.cluster.errors import ClusterUnreachable, GarbledAnswer, status_error
-from sluicegate.cluster.values import ResourceType
+from sluicegate.cluster.shallow import elements, members
+from sluicegate.cluster.values import Metadata, ResourceType
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ class ClusterClient:
         self, resource: ResourceType, name: str, as_type: type[T], *, namespace: str | None = None
     ) -> T:
         """One object, as the server holds it now (a consistent read)."""
-        return _typed(await self._request("GET", resource.path(namespace, name)), as_type)
+        return await self._object("GET", resource.path(namespace, name), as_type)
 
     async def create(
         self,
@@ -135,7 +136,7 @@ class ClusterClient:
     ) -> T:
         """POST to the collection, or to a subresource of `name` (a token, an eviction)."""
         path = resource.path(namespace, name, subresource)
-        return _typed(await self._request("POST", path, body=manifest), as_type)
+        return await self._object("POST", path, as_type, body=manifest)
 
     async def apply(
         self,
@@ -150,14 +151,14 @@ class ClusterClient:
         subresource: str = "",
     ) -> T:
         """Server-side apply; a resourceVersion in the manifest's metadata fences it (Conflict)."""
-        answer = await self._request(
+        return await self._object(
             "PATCH",
             resource.path(namespace, name, subresource),
+            as_type,
             query={"fieldManager": manager, "force": "true" if force else "false"},
             body=manifest,
             content_type="application/apply-patch+yaml",
         )
-        return _typed(answer, as_type)
 
     async def patch(
         self,
@@ -172,9 +173,7 @@ class ClusterClient:
         """Merge patch (RFC 7396); a resourceVersion in its metadata fences it (Conflict)."""
         path = resource.path(namespace, name, subresource)
         content_type = "application/merge-patch+json"
-        return _typed(
-            await self._request("PATCH", path, body=patch, content_type=content_type), as_type
-        )
+        return await self._object("PATCH", path, as_type, body=patch, content_type=content_type)
 
     async def replace(
         self,
@@ -188,7 +187,7 @@ class ClusterClient:
     ) -> T:
         """PUT; a resourceVersion in the manifest's metadata fences it (Conflict)."""
         path = resource.path(namespace, name, subresource)
-        return _typed(await self._request("PUT", path, body=manifest), as_type)
+        return await self._object("PUT", path, as_type, body=manifest)
 
     async def delete(
         self,
@@ -221,7 +220,7 @@ class ClusterClient:
         query = selection.query() | {"limit": str(limit)}
         while True:
             body = await self._request("GET", path, query=query, accept=selection.accept("List"))
-            page = _typed(body, _List)
+            page = _as_list(body)
             yield Page(tuple(map(bytes, page.items or ())), page.metadata.resource_version)
             if not page.metadata.next:
                 return
@@ -258,6 +257,30 @@ class ClusterClient:
                     raise status_error(await response.read(), response.status, _wait(response))
             async with contextlib.aclosing(_lines(response, path)) as lines:
                 yield lines
+
+    async def _object(
+        self,
+        method: str,
+        path: str,
+        as_type: type[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        content_type: str = _JSON,
+    ) -> T:
+        """A request that is answered with one object; of which, if that will do, only metadata."""
+        accept = _METADATA.format("") if as_type is Metadata else _JSON
+        answer = await self._request(
+            method, path, query=query, body=body, content_type=content_type, accept=accept
+        )
+        try:
+            return msgspec.json.decode(answer, type=as_type)
+        except RecursionError as error:
+            if accept == _JSON:
+                raise GarbledAnswer(str(error)) from None
+            return msgspec.json.decode(_shallow_metadata(answer), type=as_type)
+        except msgspec.DecodeError as error:
+            raise GarbledAnswer(str(error)) from None
 
     async def _request(
         self,
@@ -343,11 +366,24 @@ async def _lines(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[
         yield lines.feed(chunk)
 
 
-def _typed(content: bytes, as_type: type[T]) -> T:
+def _as_list(content: bytes) -> _List:
     try:
-        return msgspec.json.decode(content, type=as_type)
+        return msgspec.json.decode(content, type=_List)
+    except RecursionError:
+        found = members(content)
+        return _List(
+            msgspec.json.decode(found["metadata"], type=_ListMeta),
+            [msgspec.Raw(one) for one in elements(found["items"])],
+        )
     except msgspec.DecodeError as error:
         raise GarbledAnswer(str(error)) from None
+
+
+def _shallow_metadata(content: bytes) -> bytes:
+    """Without managedFields, which are as deep as the object."""
+    meta = members(members(content)["metadata"])
+    meta.pop("managedFields", None)
+    return b'{"metadata":%s}' % msgspec.json.encode({k: msgspec.Raw(v) for k, v in meta.items()})
 
 
 def _wait(response: aiohttp.ClientResponse) -> float | None:

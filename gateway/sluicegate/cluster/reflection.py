@@ -14,10 +14,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from sluicegate.cluster.errors import GarbledAnswer, status_error
+from sluicegate.cluster.shallow import members, text_of
 from sluicegate.cluster.values import ObjectKey
 
 T = TypeVar("T")
-V = TypeVar("V")
 
 
 class _Event(msgspec.Struct):
@@ -89,7 +89,7 @@ class Reflection(Generic[T]):
 
     def listed(self, item: bytes) -> None:
         """One object of the list. Raises ClusterError where it is none."""
-        meta = _read_as(_peeked, item).metadata
+        meta = _peek(item)
         key = ObjectKey(meta.namespace, meta.name)
         self._missing.discard(key)
         self._read(key, item, self._listed)
@@ -111,10 +111,10 @@ class Reflection(Generic[T]):
         Raises ClusterError for an ERROR event (Gone where the version is too old) and for what is
         no event: either way only a list can go on.
         """
-        event = _read_as(_event, line)
+        event = _read_event(line)
         if event.type == "ERROR":
             raise status_error(event.object)
-        meta = _read_as(_peeked, event.object).metadata
+        meta = _peek(event.object)
         self.resource_version = meta.resource_version
         key = ObjectKey(meta.namespace, meta.name)
         match event.type:
@@ -140,7 +140,7 @@ class Reflection(Generic[T]):
         into.marks[key] = mark
         try:
             into.objects[key] = self._decode(item)
-        except (ValueError, msgspec.DecodeError) as error:
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
             into.faults[key] = str(error)
         return True
 
@@ -153,8 +153,25 @@ def _mark(item: bytes) -> int:
     return hash(item[max(item.find(b'"metadata":'), 0) :])
 
 
-def _read_as(decoder: msgspec.json.Decoder[V], text: bytes | msgspec.Raw) -> V:
+def _read_event(line: bytes) -> _Event:
     try:
-        return decoder.decode(text)
+        return _event.decode(line)
+    except RecursionError:
+        found = members(line)
+        return _Event(text_of(found.get("type")), msgspec.Raw(found.get("object", b"")))
+    except msgspec.DecodeError as error:
+        raise GarbledAnswer(str(error)) from None
+
+
+def _peek(item: bytes | msgspec.Raw) -> _PeekedMeta:
+    try:
+        return _peeked.decode(item).metadata
+    except RecursionError:  # managedFields are as deep as the object
+        found = members(members(bytes(item)).get("metadata", b""))
+        return _PeekedMeta(
+            name=text_of(found.get("name")),
+            namespace=text_of(found.get("namespace")),
+            resource_version=text_of(found.get("resourceVersion")),
+        )
     except msgspec.DecodeError as error:
         raise GarbledAnswer(str(error)) from None

@@ -67,8 +67,8 @@ class Reflector(Generic[T]):
     ) -> None:
         """`decode` reads one object's JSON.
 
-        Where it raises ValueError or msgspec.DecodeError, the object is left out of `objects` and
-        the error's text is in `undecodable`, so it must quote no secret.
+        Where it raises ValueError, msgspec.DecodeError or RecursionError, the object is left out of
+        `objects`, and the error's text is in `undecodable`, so it must quote no secret.
 
         `on_change` is called in the event loop with the keys of each batch of changes, and once
         when the first list is whole, even if it is empty.
