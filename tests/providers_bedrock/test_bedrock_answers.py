@@ -97,7 +97,7 @@ def test_an_answer_tool_called_without_input_answers_with_an_empty_object() -> N
         b"null",
         b'{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"}}',
         b'{"output":{"message":{"content":5}},"stopReason":"end_turn"}',
-        b'{"output":{"message":{"content":[{"toolUse":{"name":"f"}}]}},"stopReason":"tool_use"}',
+        b'{"output":{"message":{"content":[{"toolUse":{"toolUseId":"t"}}]}},"stopReason":"tool_use"}',
         b'{"output":{"message":{"content":[]}}}',
         b"[" * 100_000,
     ],

@@ -458,3 +458,10 @@ def test_redacted_reasoning_is_joined_from_its_pieces() -> None:
 def test_a_request_comes_before_its_answer() -> None:
     with pytest.raises(RuntimeError):
         translator().feed(START)
+
+
+@pytest.mark.parametrize("given", ["", "t" * 65])
+def test_a_call_whose_id_no_client_takes_gets_another(given: str) -> None:
+    stream = [START, use(0, "{}", toolUseId=given), stop(0), end("tool_use")]
+    (item,) = streamed(stream, TOOLS)["output"]
+    assert item["call_id"].startswith("call_")

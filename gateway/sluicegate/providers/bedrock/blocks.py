@@ -22,6 +22,8 @@ from sluicegate.providers.contract import UpstreamStreamError
 _SERVER_TOOL = "server_tool_use"
 _MOST_REASONING = 32 * 1024 * 1024  # characters of one block that are kept for its seal
 
+_LONGEST_CALL_ID = 64
+
 
 class BlockWriter:
     """Writes the blocks of one answer into its stream."""
@@ -67,8 +69,8 @@ class BlockWriter:
         if use is None:
             return self._enter(index, "skipped")
         events = self._enter(index, "call")
-        if not use.tool_use_id or not use.name:
-            raise UpstreamStreamError("a tool call without an id or a name")
+        if not use.name:
+            raise UpstreamStreamError("a tool call without a name")
         if use.type == _SERVER_TOOL:
             self._kind = "skipped"
         elif use.name == self._prepared.answer_tool:
@@ -205,10 +207,13 @@ class BlockWriter:
     def _open_call(self, use: ToolUse) -> list[Event]:
         self._calls += 1
         origin = self._prepared.tools.origin(use.name)
+        call_id = use.tool_use_id
+        if not 0 < len(call_id) <= _LONGEST_CALL_ID:
+            call_id = self._stream.new_call_id()
         if origin.kind == "custom":
             self._custom = CustomInput()
-            return self._stream.custom_tool_call(use.tool_use_id, origin.name, origin.namespace)
-        return self._stream.function_call(use.tool_use_id, origin.name, origin.namespace)
+            return self._stream.custom_tool_call(call_id, origin.name, origin.namespace)
+        return self._stream.function_call(call_id, origin.name, origin.namespace)
 
     def _seal(self) -> list[Event]:
         model, events = self._prepared.model, list[Event]()
