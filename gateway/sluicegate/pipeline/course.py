@@ -11,10 +11,9 @@ import asyncio
 from time import monotonic
 from typing import NamedTuple
 
-from sluicegate.auth.authenticate import may_call
 from sluicegate.config import Fallback
 from sluicegate.model import ApiError
-from sluicegate.pipeline.asking import asking
+from sluicegate.pipeline.asking import asking, leads_to, may_be_long
 from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, attempt
 from sluicegate.pipeline.exchange import ClientGone
 from sluicegate.pipeline.plan import AttemptFailed, Plan, Running
@@ -80,7 +79,8 @@ def _only(plan: Plan) -> Target[Connector] | None:
     single = plan.route.single
     if single is None or single.state.out or not single.admits(plan.caller.namespace):
         return None
-    return single
+    # A long request may be one for a fallback.
+    return None if plan.route.pool.fallbacks and may_be_long(plan) else single
 
 
 class _Failed(NamedTuple):
@@ -137,10 +137,10 @@ class _Course:
         plan = self._plan
         while True:
             now = monotonic()
-            fallback = self._fallback()
             other = self._other(now)
             if other is not None and not self._attempts:
                 return other
+            fallback = self._fallback()  # by what has happened to the others, too
             again, pause = self._soonest(now, elsewhere=fallback is not None)
             out = least_bad(self._passed_over)
             standing = Standing(
@@ -226,22 +226,12 @@ class _Course:
     # --- from pool to pool ------------------------------------------------------------------------
 
     def _fallback(self) -> tuple[Route[Connector], str, int] | None:
-        """The next pool to fall back on, the model's name there, how many fallbacks are done then.
-
-        A name means what it would mean to the pool's own namespace; the caller must have access to
-        what it leads to.
-        """
-        plan = self._plan
+        """The next pool to fall back on, the name there, how many fallbacks are done then."""
         if self._last is not None and not self._last.fails_over and self._last.cause is None:
             return None  # what is wrong with the request is wrong everywhere
         for count, (namespace, fallback) in enumerate(self._all_fallbacks(), 1):
-            found = plan.live.snapshot.resolve(namespace, fallback.model)
-            if (
-                found is not None
-                and found[0] not in self._visited
-                and found[0].admits(plan.caller.namespace)
-                and may_call(plan.caller, found[0].pool.model)
-            ):
+            found = leads_to(self._plan, namespace, fallback)
+            if found is not None and found[0] not in self._visited:
                 return (*found, count)
         return None
 

@@ -103,7 +103,10 @@ def least_busy(ready: Ready, asked: Asked, now: float) -> AnyTarget:
     don't all choose the same one (Mitzenmacher 2001).
     """
     del now
-    one, other = drawn(ready, asked.die()), drawn(ready, asked.die())
+    if len(ready) == 1:
+        return ready[0]
+    one = drawn(ready, asked.die())
+    other = drawn([target for target in ready if target is not one], asked.die())
     if other.state.in_flight * one.weight < one.state.in_flight * other.weight:
         return other
     return one
