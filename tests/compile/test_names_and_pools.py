@@ -31,12 +31,8 @@ def fallbacks_of(compilation: Compilation, model: str, namespace: str = "default
 
 
 def told(compilation: Compilation) -> set[ResourceRef]:
-    """The objects about which there is more to say than that a field has no effect yet."""
-    return {
-        ref
-        for ref, findings in compilation.findings.items()
-        if any(finding.reason != "NotEnforced" for finding in findings)
-    }
+    """The objects about which there is anything to say."""
+    return set(compilation.findings)
 
 
 def test_a_shared_name_goes_to_the_smaller_namespace() -> None:

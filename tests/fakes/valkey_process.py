@@ -39,11 +39,14 @@ class ValkeyProcess:
         await eventually(self.answers)
 
     async def command(self, *words: str) -> str:
-        """One command's answer, as it comes over the wire."""
+        """One command's answer: the text of a bulk string, else as it comes over the wire."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             writer.write((" ".join(words) + "\r\n").encode())
-            return (await reader.readline()).decode().strip()
+            reply = (await reader.readline()).decode().strip()
+            if reply.startswith("$") and reply != "$-1":
+                reply = (await reader.readline()).decode().strip()
+            return reply
         finally:
             writer.close()
 

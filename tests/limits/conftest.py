@@ -1,15 +1,45 @@
-"""A real server for the shared store, where the machine has one."""
+"""A real server for the shared store where the machine has one, and gateways that count."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+import trustme
+import uvloop
 
+from gateway_rig import Rig
 from limit_stores import Counting, SetClock, of_memory, sharing
 from valkey_process import SERVER, ValkeyProcess, valkey_process
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a CA of the tests' own."""
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _no_system_cas(authorities: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here needs the machine's CAs, and reading them is most of a gateway's start."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
+    monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with AsyncExitStack() as stack:
+        yield Rig(stack)
 
 
 @pytest.fixture

@@ -218,17 +218,3 @@ def test_without_a_path_it_says_what_is_missing() -> None:
     result = run()
     assert result.exit_code == 2
     assert "PATH" in result.output
-
-
-def test_a_field_without_effect_is_a_warning_with_its_line(tmp_path: Path) -> None:
-    text = GOOD.replace("spec: {", "spec:\n  limits: {requestsPerMinute: 5}\n  ").replace(
-        "}}}", "}}"
-    )
-    result = run(written(tmp_path, a=text))
-    assert result.exit_code == 0
-    found, summary = result.output.splitlines()
-    assert found == (
-        f"{tmp_path}/a.yaml:5: ModelDeployment default/echo: spec.limits: limits are not "
-        "enforced by this version: the field is checked, and has no effect yet [warning]"
-    )
-    assert summary == "1 object, 0 errors, 1 warning, 0 objects of other kinds ignored"

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from sluicegate.compile import Compilation, Settings
-from sluicegate.compile.enforcement import NOT_ENFORCED
 from sluicegate.config import (
     AwsCredential,
     ClientKey,
@@ -192,16 +191,6 @@ async def test_a_broken_edit_tells_of_itself_alone(config: Path) -> None:
         shutil.move(config, config.with_name("elsewhere"))
         status = await served.status(lambda status: "no such file" in str(status.problems))
         assert len(status.problems) == 1
-
-
-async def test_a_field_without_an_effect_is_told(config: Path) -> None:
-    write(config, models(a="openai/x").replace("os.environ/KEY}", "os.environ/KEY, rpm: 7}"))
-    async with following(config) as served:
-        findings = served.published[-1].findings.values()
-        idle = [each for found in findings for each in found if each.reason == NOT_ENFORCED]
-        problems = [each for each in served.source.status.problems if "not enforced" in each]
-        assert len(problems) == len(idle)
-        assert served.source.status.ok
 
 
 async def test_a_last_good_deployment_keeps_its_credential(config: Path) -> None:

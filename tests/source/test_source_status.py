@@ -98,47 +98,6 @@ def test_what_is_missing_is_told_but_is_no_failed_load(caplog: pytest.LogCapture
     )
 
 
-def test_a_field_without_effect_is_told_last_and_is_no_failed_load(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    board = StatusBoard(Clock())
-    report = Report((), ("a.yaml:3: no such Secret",), ("b.yaml:1: limits are not enforced",))
-    board.judge(report)
-    board.judge(report)
-    assert board.status.ok
-    assert board.status.problems == report.unresolved + report.idle
-    assert lines(caplog)[1:] == [
-        (
-            logging.WARNING,
-            "manifests: b.yaml:1: limits are not enforced; served, but that is not enforced",
-        )
-    ]
-    board.judge(Report((), report.unresolved))
-    assert lines(caplog) == []
-
-
-async def test_of_a_field_without_effect_the_first_object_is_named(
-    served: Served, caplog: pytest.LogCaptureFixture
-) -> None:
-    for name in ("b", "a", "c"):
-        key = f"keyHash: 'sha256:{ord(name):064x}', limits: {{requestsPerMinute: 5}}"
-        (served.root / f"{name}.yaml").write_text(api_key(name, key))
-    idle = echo("d").replace("spec: {", "spec: {cooldown: {failures: 1}, ")
-    (served.root / "d.yaml").write_text(idle)
-    status = await served.source.load()
-    assert status.ok
-    assert len(served.keys) == 3
-    cooldowns, limited = sorted(status.problems, key=lambda text: "limits" in text)
-    assert f"{served.root}/a.yaml:" in limited
-    assert "ApiKey default/a: spec.client.limits: limits are not enforced" in limited
-    assert limited.endswith("(also in others)")
-    assert "d.yaml" in cooldowns
-    assert not cooldowns.endswith("(also in others)")
-    warned = [line for level, line in lines(caplog) if level == logging.WARNING]
-    assert len(warned) == 1
-    assert "(and 1 more); served, but that is not enforced" in warned[0]
-
-
 BROKEN_ECHO = echo("a").replace("spec: {", "spec: {weight: -1, ")
 BROKEN_KEY = api_key("k", "keyHash: no")
 

@@ -16,6 +16,7 @@ import uvloop
 
 from sluicegate.cluster import Access, AccessError, load_access
 from sluicegate.compile import Settings
+from sluicegate.limits import OnFailure
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import CannotListen, ServerSettings, Source, run
@@ -87,7 +88,9 @@ def _port(value: str) -> int:
     help="With --cluster: by what name this gateway tells the operator what it serves.",
 )
 @click.option(
-    "--pod-uid", default="", help="With --cluster: uid of the pod that the Lease is deleted with."
+    "--pod-uid",
+    default="",
+    help="With --cluster: uid of this pod, in the config's namespace, that the Lease ends with.",
 )
 @click.option("--host", default="127.0.0.1", help="Address of the public port.")
 @click.option("--port", type=_port, default=_PORT, help="Public port; 0 takes any free one.")
@@ -135,6 +138,18 @@ def _port(value: str) -> int:
     "--upstream-ca", type=_FILE, help="Further CAs (PEM) that upstreams may be signed by."
 )
 @click.option(
+    "--limits-url",
+    show_envvar=True,
+    help="Valkey or Redis where limits and budgets are counted with other gateways.  "
+    "[default: in memory, for this one alone]",
+)
+@click.option(
+    "--limits-on-failure",
+    type=click.Choice([each.value for each in OnFailure]),
+    default=OnFailure.LOCAL.value,
+    help="While that is away: count in memory, or reject what is limited.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
 def serve(
@@ -160,6 +175,8 @@ def serve(
     stall_timeout: float,
     drain_timeout: float,
     upstream_ca: Path | None,
+    limits_url: str | None,
+    limits_on_failure: str,
     log_level: str,
 ) -> None:
     """Serve /v1/responses from a folder of manifests, and take every change live.
@@ -190,6 +207,8 @@ def serve(
         idle_seconds=idle_timeout,
         limits=ExchangeLimits(max_body, body_timeout, stall_timeout),
         allow_anonymous=allow_anonymous is not None,
+        limits_url=limits_url or None,
+        limits_on_failure=OnFailure(limits_on_failure),
     )
 
     state_dir = state_dir or default_state_dir(environ)

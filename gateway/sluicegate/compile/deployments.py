@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from sluicegate.compile.credentials import Found, find_credential
-from sluicegate.compile.enforcement import idle_deployment_fields
 from sluicegate.compile.findings import Finding
 from sluicegate.compile.outcome import Outcome, View
 from sluicegate.compile.policy import budget_of, limits_of
@@ -78,8 +77,7 @@ def judge_deployment(resource: Resource, view: View, previous: Deployment | None
     if refused:
         return _last_good(view, previous, asked.sharing, asked.suspended, refused)
     entry, unshared = _share(asked, view)
-    idle = idle_deployment_fields(parsed.spec)
-    return Outcome(entry, unshared + found.findings + idle, found.uses)
+    return Outcome(entry, unshared + found.findings, found.uses)
 
 
 def _last_good(

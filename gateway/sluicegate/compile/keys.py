@@ -20,7 +20,6 @@ from sluicegate.compile.credentials import (
     look_again,
     single_key,
 )
-from sluicegate.compile.enforcement import idle_client_fields
 from sluicegate.compile.findings import EXPIRY_WARNING, Finding
 from sluicegate.compile.outcome import Offer, Outcome, Use, View
 from sluicegate.compile.policy import budget_of, limits_of
@@ -244,7 +243,7 @@ def _client(ref: ResourceRef, spec: ClientSpec, view: View, previous: ClientKey 
     expiry = () if spec.revoked else _expiry(expires_at, view.now)
     return Outcome(
         entry if digests else None,
-        found.findings + expiry + idle_client_fields(spec),
+        found.findings + expiry,
         found.uses,
         due=_due(expires_at, digests, view.now),
         mint=found.mint,

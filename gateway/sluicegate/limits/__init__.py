@@ -4,6 +4,7 @@ A reservation of several claims is granted whole or not at all; it is settled on
 was really used. Counts are kept in memory, or in a Valkey that several gateways share.
 """
 
+from sluicegate.limits.answers import rate_headers, refusal_error, refusals_error
 from sluicegate.limits.claims import (
     Ceiling,
     Claim,
@@ -11,6 +12,7 @@ from sluicegate.limits.claims import (
     Refusal,
     Reservation,
     Standing,
+    SubjectKind,
     ceiling_of,
     nano_usd,
 )
@@ -28,6 +30,10 @@ __all__ = [
     "Reservation",
     "Standing",
     "StoreUnavailable",
+    "SubjectKind",
     "ceiling_of",
     "nano_usd",
+    "rate_headers",
+    "refusal_error",
+    "refusals_error",
 ]

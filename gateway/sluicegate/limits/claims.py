@@ -26,6 +26,15 @@ class Kind(StrEnum):
     BUDGET = "budget"
 
 
+class SubjectKind(StrEnum):
+    """Whose the limit is."""
+
+    KEY = "key"
+    END_USER = "end_user"
+    NAMESPACE = "namespace"
+    DEPLOYMENT = "deployment"
+
+
 class Ceiling(msgspec.Struct, frozen=True, gc=False):
     """What a subject may take; None: as much as it wants. `warns`: the budget refuses nothing."""
 
@@ -46,8 +55,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     """What one request is expected to take of one subject.
 
     `requests` is 1 for a request, which takes a parallel slot too; 0 for more tokens or money of
-    one that has been counted. `forgettable`: there may be any number of such subjects (end users),
-    so a store of bounded memory may forget the oldest.
+    one that has been counted. `words` name the subject to people.
     """
 
     subject: str
@@ -55,7 +63,16 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     requests: int = 1
     tokens: int = 0
     money: int = 0
-    forgettable: bool = False
+    kind: SubjectKind = SubjectKind.KEY
+    words: str = ""
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether there may be any number of such subjects.
+
+        A store of bounded memory may forget the oldest of them.
+        """
+        return self.kind is SubjectKind.END_USER
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):

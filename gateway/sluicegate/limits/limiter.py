@@ -37,6 +37,11 @@ class Limiter:
         self._on_failure = on_failure
 
     @property
+    def shared(self) -> bool:
+        """Whether limits are to be counted with other gateways."""
+        return self._shared is not None
+
+    @property
     def degraded(self) -> bool:
         """Whether there is a shared store, and it is away."""
         return self._shared is not None and not self._shared.available
@@ -45,6 +50,26 @@ class Limiter:
     def failures(self) -> int:
         """How often the shared store was lost, or could not be found."""
         return 0 if self._shared is None else self._shared.failures
+
+    @property
+    def lost(self) -> int:
+        """Settlements that the shared store will never hear of."""
+        return 0 if self._shared is None else self._shared.lost
+
+    async def run(self) -> None:
+        """Talk to the shared store, where there is one; until cancelled."""
+        if self._shared is not None:
+            await self._shared.run()
+
+    async def found(self, seconds: float) -> None:
+        """Wait until the shared store has been found, for so long at most."""
+        if self._shared is not None:
+            await self._shared.found(seconds)
+
+    async def finish(self, seconds: float) -> None:
+        """Let the shared store hear what it has not heard yet, for so long at most."""
+        if self._shared is not None:
+            await self._shared.finish(seconds)
 
     async def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
         """Take what all claims ask, or nothing. No two claims are of one subject.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _PATIENCE = 0.25  # seconds for one round trip; a server that takes longer is taken for gone
 _CONNECT = 1.0  # seconds, for connecting and loading the scripts
 _IDLE = 2.0  # seconds without a word after which it is asked whether it is there
+_LOOK = 0.01  # seconds
 _RETRY = 0.5  # seconds between looks for a server that is away
 _LEASE = 60.0  # seconds that a slot stays taken without a word of its gateway
 _MARK = 86_400.0  # seconds that the last batch of settlements is remembered, to be counted once
@@ -96,6 +97,7 @@ class SharedStore:
         self._refused = 0  # times in a row that the server refused the unsure batch
         self._held: dict[str, tuple[Claim, ...]] = {}  # reservations with slots, by id
         self._wake = asyncio.Event()
+        self._found = asyncio.Event()
         self._last_held = 0.0
         self.available = False
         self.failures = 0  # times that it was lost, or could not be found
@@ -133,6 +135,18 @@ class SharedStore:
             if claim.ceiling.money is not None and spent > 0:
                 self._post("", Settlement(claim.subject, claim.ceiling, money=spent))
 
+    async def found(self, seconds: float) -> None:
+        """Wait until the server has been found, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._found.wait(), seconds)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until the server has heard everything, for so long at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.pending and self.available:  # noqa: ASYNC110 -- once in a process's life
+                    await asyncio.sleep(_LOOK)
+
     async def run(self) -> None:
         """Talk to the server, and look for it when it is away; until cancelled."""
         from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
@@ -153,6 +167,7 @@ class SharedStore:
                 for script in _SCRIPTS
             ]
         self.available = True
+        self._found.set()
         self._told(None)
         loop = asyncio.get_running_loop()
         while True:

@@ -12,7 +12,9 @@ from time import monotonic
 from typing import NamedTuple
 
 from sluicegate.config import Fallback
+from sluicegate.limits import Refusal, refusals_error
 from sluicegate.model import ApiError
+from sluicegate.pipeline.admission import Admission, admit_attempt, may_be_full
 from sluicegate.pipeline.asking import asking, leads_to, may_be_long
 from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, attempt
 from sluicegate.pipeline.exchange import ClientGone
@@ -22,6 +24,7 @@ from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import (
     Cause,
     Outcome,
+    Skip,
     Skipped,
     Standing,
     Step,
@@ -34,7 +37,9 @@ from sluicegate.routing.select import PassedOver, Selection, least_bad
 from sluicegate.routing.snapshot import Route, Target
 
 
-async def first_answer(plan: Plan, relay: Relay | None) -> tuple[WholeAnswer | OpenStream, Running]:
+async def first_answer(
+    plan: Plan, relay: Relay | None, admission: Admission | None
+) -> tuple[WholeAnswer | OpenStream, Running]:
     """Ask the deployments of the plan's pool, and of those that it falls back on.
 
     `relay` is where a stream goes, None for a whole answer. The attempt of an open stream is the
@@ -47,8 +52,16 @@ async def first_answer(plan: Plan, relay: Relay | None) -> tuple[WholeAnswer | O
         if target is None:
             course = course or _Course(plan)
             target = await course.following()
+            if admission is not None:
+                await admission.follow()
+        held = await admit_attempt(plan, target) if may_be_full(target) else None
+        if isinstance(held, Refusal):
+            course = course or _Course(plan)
+            course.full(target, held)
+            target = None
+            continue
         plan.target = target
-        running = Running(plan, target)
+        running = Running(plan, target, held)
         over = True
         try:
             answer = await attempt(plan, target, relay)
@@ -104,6 +117,7 @@ class _Course:
         "_last",
         "_passed_over",
         "_plan",
+        "_refusals",
         "_selection",
         "_told",
         "_tried",
@@ -116,6 +130,7 @@ class _Course:
         self._visited = [plan.route]
         self._fallbacks: list[tuple[str, Fallback]] = []  # of earlier pools, with their namespaces
         self._told: tuple[AttemptFailed, Target[Connector]] | None = None  # of an earlier pool
+        self._refusals: list[Refusal] = []  # of those that were full, in all pools
         # What follows is of the pool of the moment.
         self._selection: Selection[Connector] | None = None
         self._tried: list[_Failed] = []
@@ -131,6 +146,15 @@ class _Course:
             self._tried.remove(before)
         tried = 1 if before is None else before.tried + 1
         self._tried.append(_Failed(target, failure, monotonic(), tried))
+
+    def full(self, target: Target[Connector], refusal: Refusal) -> None:
+        """A deployment can't take the request: it is not asked for it again."""
+        self._refusals.append(refusal)
+        self._passed_over.append(PassedOver(target, Skip.FULL))
+        self._plan.course.append(Skipped(target.label, Skip.FULL))
+        for at, each in enumerate(self._tried):
+            if each.target is target:
+                self._tried[at] = each._replace(tried=target.deployment.retry.attempts)
 
     async def following(self) -> Target[Connector]:
         """Who is asked next, after the wait that belongs to it. Raises ApiError: nobody."""
@@ -178,7 +202,9 @@ class _Course:
         if self._last is not None and not self._last.fails_over:
             return None
         if self._selection is None:
-            done = self._tried[-1].target if self._tried else None
+            # The pool's only deployment may have been looked at before there was a selection.
+            first = self._tried or self._passed_over
+            done = first[-1].target if first else None
             asked = asking(self._plan, self._plan.route)
             self._selection = Selection(self._plan.route, asked, done)
         known = len(self._passed_over)
@@ -275,6 +301,8 @@ class _Course:
         if now >= self._plan.deadline and self._last is Outcome.TIMEOUT:
             told = (self._tried[-1].failure, self._tried[-1].target)
         if told is None:
+            if self._refusals:
+                return refusals_error(self._visited[0].pool.model, self._refusals)
             return nothing_to_try(self._plan.name, self._visited[0])
         failure, self._plan.target = told
         return failure.error

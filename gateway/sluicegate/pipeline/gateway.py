@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sluicegate.auth.upstream import Authorizer
+from sluicegate.limits import Limiter, MemoryStore
 from sluicegate.pipeline.closing import Closing
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.telemetry.metrics import Tally
@@ -17,7 +19,7 @@ class Gateway:
     """The parts a request is served with.
 
     `clock` gives Unix seconds, `die` a number in [0, 1). Upstream bodies that are read whole may
-    have `max_answer_bytes`.
+    have `max_answer_bytes`. `limits` counts in memory unless another is given.
     """
 
     store: LiveStore
@@ -29,3 +31,4 @@ class Gateway:
     max_answer_bytes: int = 64 * 1024 * 1024
     authorizer: Authorizer = field(default_factory=Authorizer)
     closing: Closing = field(default_factory=Closing)
+    limits: Limiter = field(default_factory=lambda: Limiter(MemoryStore(time.time)))

@@ -10,6 +10,7 @@ import msgspec
 
 from sluicegate.api.request import ResponsesRequest
 from sluicegate.auth.authenticate import Caller
+from sluicegate.limits import Reservation
 from sluicegate.model import ApiError
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
@@ -47,15 +48,21 @@ class Plan(msgspec.Struct):
     course: list[Attempt | Skipped] = msgspec.field(default_factory=list[Attempt | Skipped])
     target: Target[Connector] | None = None  # of the latest attempt
     dropped: tuple[str, ...] = ()  # by the latest attempt, of what the client asked for
+    answered: bool = False  # by a deployment; `held` is what is reserved of it
+    held: Reservation | None = None
 
 
 class Running:
     """An attempt under way: what becomes of it is booked here. `end` must follow."""
 
-    __slots__ = ("_answered", "_ended", "_plan", "began", "target")
+    __slots__ = ("_answered", "_ended", "_held", "_plan", "began", "target")
 
-    def __init__(self, plan: Plan, target: Target[Connector]) -> None:
+    def __init__(
+        self, plan: Plan, target: Target[Connector], held: Reservation | None = None
+    ) -> None:
+        """`held` is what is reserved of the target."""
         self._plan = plan
+        self._held = held
         self._answered = self._ended = False
         self.target = target
         self.began = monotonic()
@@ -64,7 +71,8 @@ class Running:
     def answered(self) -> None:
         """There is something that the client may be given."""
         plan, target, now = self._plan, self.target, monotonic()
-        self._answered = True
+        self._answered = plan.answered = True
+        plan.held = self._held
         target.state.answered(now, self.began, streamed=plan.request.stream)
         plan.course.append(Attempt(target.label, Outcome.OK, 200, now - self.began))
         plan.gateway.tally.attempted(target.label, Outcome.OK)
@@ -97,6 +105,8 @@ class Running:
             self.target.state.end(
                 self.began, streamed=self._plan.request.stream, answered=self._answered
             )
+            if self._held is not None and not self._answered:
+                self._plan.gateway.limits.settle(self._held, 0, 0)
 
     def _book(self, failure: AttemptFailed) -> None:
         plan, target, outcome = self._plan, self.target, failure.outcome

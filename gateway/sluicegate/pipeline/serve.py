@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import monotonic
 
 from sluicegate.api.outcome import answer_outcome, terminal_outcome
@@ -18,6 +18,14 @@ from sluicegate.auth.authenticate import (
     presented_key,
 )
 from sluicegate.model import ApiError, Event, Usage
+from sluicegate.pipeline.admission import (
+    Admission,
+    admit,
+    cost_of,
+    limited,
+    settle,
+    standing_headers,
+)
 from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, broken, next_events
 from sluicegate.pipeline.course import first_answer
 from sluicegate.pipeline.exchange import ClientGone, Exchange, Header
@@ -58,7 +66,9 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         (b"x-request-id", own_id.encode()),
         (b"x-sluicegate-config", live.snapshot.revision.encode()),
     ]
+    caller: Caller | None = None
     plan: Plan | None = None
+    admission: Admission | None = None
     status, usage = _FAILED, None  # unless something better is found to have happened
     gateway.tally.in_flight += 1
     try:
@@ -67,12 +77,17 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         deadline = _deadline(exchange.headers, began)
         route, name = find_route(live, caller, request.model)
         plan = Plan(gateway, live, caller, request, exchange.headers, route, name, deadline, own_id)
+        if limited(caller):
+            admission = await admit(plan)
+            headers += as_headers(admission.headers)
         if request.stream:
-            status, usage = await _stream(plan, exchange, headers)
+            status, usage = await _stream(plan, exchange, headers, admission)
         else:
-            status, usage = await _whole(plan, exchange, headers)
+            status, usage = await _whole(plan, exchange, headers, admission)
     except ApiError as error:
         status = str(error.status)
+        if caller is not None and admission is None and not error.headers and limited(caller):
+            headers += as_headers(await standing_headers(gateway, caller))
         exchange.send(
             error.status,
             (*headers, *_attempt_headers(plan), *error_headers(error)),
@@ -89,6 +104,8 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         gateway.tally.in_flight -= 1
         if plan is not None:
             gateway.tally.finished(_labels(plan, status), monotonic() - began, usage)
+            if admission is not None or plan.held is not None:
+                settle(plan, admission, usage, cost_of(plan, usage))
 
 
 def identify(gateway: Gateway, live: Live, headers: Mapping[str, str]) -> Caller:
@@ -138,8 +155,10 @@ def _deadline(headers: Mapping[str, str], began: float) -> float:
     return began + seconds
 
 
-async def _whole(plan: Plan, exchange: Exchange, headers: list[Header]) -> tuple[str, Usage | None]:
-    answer, _ = await first_answer(plan, None)
+async def _whole(
+    plan: Plan, exchange: Exchange, headers: list[Header], admission: Admission | None
+) -> tuple[str, Usage | None]:
+    answer, _ = await first_answer(plan, None, admission)
     if not isinstance(answer, WholeAnswer):
         raise TypeError("a request that is not streamed has a whole answer")
     exchange.send(200, (*headers, *_attempt_headers(plan)), answer.body)
@@ -147,11 +166,11 @@ async def _whole(plan: Plan, exchange: Exchange, headers: list[Header]) -> tuple
 
 
 async def _stream(
-    plan: Plan, exchange: Exchange, headers: list[Header]
+    plan: Plan, exchange: Exchange, headers: list[Header], admission: Admission | None
 ) -> tuple[str, Usage | None]:
     relay = Relay(exchange, lambda: (*headers, *_attempt_headers(plan)))
     try:
-        opened, running = await first_answer(plan, relay)
+        opened, running = await first_answer(plan, relay, admission)
         if not isinstance(opened, OpenStream):
             raise TypeError("a streamed request has an open stream")
         await _relay(opened, running, relay)
@@ -196,9 +215,11 @@ async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
 
 
 def _attempt_headers(plan: Plan | None) -> list[Header]:
-    if plan is None or plan.target is None:
+    if plan is None:
         return []
-    headers = [(b"x-sluicegate-deployment", plan.target.label.encode())]
+    headers: list[Header] = []
+    if plan.target is not None:
+        headers.append((b"x-sluicegate-deployment", plan.target.label.encode()))
     if plan.course:  # none yet: the stream has begun so that the client hears of it
         headers.append((b"x-sluicegate-attempts", describe(plan.course).encode()))
     if plan.dropped:
@@ -208,9 +229,14 @@ def _attempt_headers(plan: Plan | None) -> list[Header]:
     return headers
 
 
+def as_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
+    """As they go over the wire."""
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
+
+
 def error_headers(error: ApiError) -> list[Header]:
     """The headers that go with an error: waiting time, whether a retry can help, its own."""
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in error.headers]
+    headers = as_headers(error.headers)
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(0, -int(-error.retry_after // 1))))
     if error.should_retry is not None:

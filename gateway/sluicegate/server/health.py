@@ -44,6 +44,7 @@ class Health:
 
     store: LiveStore
     load_state: Callable[[], LoadState]
+    away: Callable[[], tuple[str, ...]]  # what serves on without something that it should have
     listening: bool = False  # the public port takes connections
     draining: bool = False
 
@@ -74,4 +75,7 @@ class Health:
             return 503, {"status": "draining", "config": config}
         if not (state.loaded and self.listening):
             return 503, {"status": "loading", "config": config}
+        away = self.away()
+        if away:
+            return 200, {"status": "degraded", "degraded": list(away), "config": config}
         return 200, {"status": "ok" if state.ok else "degraded", "config": config}

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from sluicegate.limits import Limiter, MemoryStore, OnFailure
+from sluicegate.limits.shared import SharedStore
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.admin import AdminPort
@@ -34,6 +36,7 @@ _BACKLOG = 1024
 # it. The default of 5 ms would be most of a request's p99 while manifests change (measured).
 _SWITCH_SECONDS = 0.0005
 _LAST_WORDS = 0.2  # seconds for a request that is cut off to tell its client
+_LIMITS_WAIT = 1.0  # seconds for the shared store of limits, before requests are taken
 _TLS_HANDSHAKE = 10.0  # seconds
 # Everything that is alive after start lives for long: the collector need not look at it again. And
 # requests make little that only it could free, so it looks at young objects less often than by
@@ -54,6 +57,8 @@ class ServerSettings:
     idle_seconds: float = 75.0
     limits: ExchangeLimits = field(default_factory=ExchangeLimits)
     allow_anonymous: bool = False
+    limits_url: str | None = field(default=None, repr=False)  # it may hold a password
+    limits_on_failure: OnFailure = OnFailure.LOCAL
 
 
 class CannotListen(Exception):
@@ -113,17 +118,29 @@ async def run(
     stop = stop or _stop_on_signals()
     store = LiveStore(environ)
     source = make_source(store)
-    health = Health(store, lambda: source.status)
     tally = Tally()
     transport = Transport(settings=transport_settings)
+    limits = _limiter(settings)
     gateway = Gateway(
-        store, transport, tally, settings.allow_anonymous, clock=time.time, die=random.random
+        store,
+        transport,
+        tally,
+        settings.allow_anonymous,
+        clock=time.time,
+        die=random.random,
+        limits=limits,
     )
+    health = Health(store, lambda: source.status, lambda: ("limits",) if limits.degraded else ())
     public = PublicPort(gateway, health, settings.limits)
-    admin = AdminPort(store, health, registry(tally, lambda: _config_state(store, health)))
+    admin = AdminPort(
+        store, health, registry(tally, lambda: _config_state(store, health), lambda: None, limits)
+    )
     certificate = Certificate(*settings.tls) if settings.tls is not None else None
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(transport.close)
+        await _background(stack, limits.run())
+        # Also after the ports are closed: what was cut off is settled too.
+        stack.push_async_callback(limits.finish, _LAST_WORDS)
         # Probes are answered while the first load is still going on.
         admin_port = await stack.enter_async_context(
             _listening(admin.handle, settings, None, public=False)
@@ -137,6 +154,7 @@ async def run(
         gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()
         _trim_heap()
+        await limits.found(_LIMITS_WAIT)
         port = await stack.enter_async_context(
             _listening(public.handle, settings, certificate, public=True)
         )
@@ -155,6 +173,31 @@ async def run(
         gateway.closing.begin()
         await transport.close()
     log(logging.INFO, "stopped", {"requests_cut_off": cut_off})
+
+
+def _limiter(settings: ServerSettings) -> Limiter:
+    """Raises ValueError for what is no URL of a store, or if its client is not installed."""
+    local = MemoryStore(time.time)
+    if settings.limits_url is None:
+        return Limiter(local)
+    try:
+        shared = SharedStore(settings.limits_url, told=_tell_of_limits)
+    except ImportError as error:
+        raise ValueError("Limits in Valkey need the package sluicegate[redis].") from error
+    except ValueError as error:
+        # Its own words may hold a part of the password.
+        raise ValueError(
+            "The URL of the store of limits is not of the form "
+            "redis://[user:password@]host[:port][/database] (or rediss://, unix://)."
+        ) from error
+    return Limiter(local, shared, settings.limits_on_failure)
+
+
+def _tell_of_limits(problem: str | None) -> None:
+    if problem is None:
+        log(logging.INFO, "limits are counted in the shared store", {})
+    else:
+        log(logging.WARNING, "the shared store of limits is away", {"error": problem})
 
 
 def _trim_heap() -> None:

@@ -20,7 +20,13 @@ from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
 
 # Headers that decide something here: two of one name would leave open which one counts.
-_SINGLE = ("Authorization", "api-key", "Content-Type", "x-sluicegate-timeout")
+_SINGLE = (
+    "Authorization",
+    "api-key",
+    "Content-Type",
+    "x-sluicegate-timeout",
+    "x-sluicegate-end-user",
+)
 _MODELS = "/models/"
 
 

@@ -10,11 +10,9 @@ from typing import NamedTuple
 
 from sluicegate.compile import Compilation, WantedKey
 from sluicegate.compile.compilation import entry_id
-from sluicegate.compile.enforcement import NOT_ENFORCED
 from sluicegate.compile.findings import Finding, diagnostic
 from sluicegate.config import ClientKey
 from sluicegate.resources import Resource, ResourceRef
-from sluicegate.resources.diagnostics import field_name
 
 _GENERATE = ("spec", "client", "generate")
 _NONE_REFUSED: Mapping[WantedKey, str] = MappingProxyType({})
@@ -25,13 +23,11 @@ class Report(NamedTuple):
     """What is wrong, one text each.
 
     `failures`: what the folder says and is not served. `unresolved`: what is referred to and is not
-    there, so that the object is left out until it is. `idle`: what is served, with a field that
-    has no effect in this version; one text for each such field, about the first object that has it.
+    there, so that the object is left out until it is.
     """
 
     failures: tuple[str, ...]
     unresolved: tuple[str, ...]
-    idle: tuple[str, ...] = ()
 
 
 def defect(error: Exception) -> str:
@@ -61,14 +57,6 @@ class _Told(NamedTuple):
     report: Report
 
 
-class _Idle(NamedTuple):
-    """A field that has no effect: the first object with it, and whether there are others."""
-
-    ref: ResourceRef
-    finding: Finding
-    others: bool
-
-
 class Reporter:
     """Makes reports. Finding a line means parsing a document, so each object's words are kept."""
 
@@ -89,11 +77,10 @@ class Reporter:
         """
         failures = list(problems)
         unresolved: list[str] = []
-        idle_texts: list[str] = []
         kept: dict[ResourceRef, _Told] = {}
         if compilation is not None:
             findings = _with_refusals(compilation, refused)
-            wrong, idle = yield from _sorted_out(findings)
+            wrong = yield from _with_errors(findings)
             for ref in wrong:
                 if ref in told:
                     continue
@@ -103,13 +90,8 @@ class Reporter:
                 failures += kept[ref].report.failures
                 unresolved += kept[ref].report.unresolved
                 yield
-            for field in idle:
-                resource = compilation.inputs.resources.get(field.ref)
-                text = str(diagnostic(field.ref, resource, field.finding))
-                idle_texts.append(f"{text} (also in others)" if field.others else text)
-                yield
         self._told = kept
-        return Report(tuple(failures), tuple(unresolved), tuple(idle_texts))
+        return Report(tuple(failures), tuple(unresolved))
 
     def _tell(
         self,
@@ -138,31 +120,17 @@ class Reporter:
         return _Told(findings, resource, then, Report(tuple(failures), tuple(unresolved)))
 
 
-def _sorted_out(
+def _with_errors(
     findings: Mapping[ResourceRef, tuple[Finding, ...]],
-) -> Generator[None, None, tuple[list[ResourceRef], list[_Idle]]]:
-    """The objects with an error, and the fields without an effect, in order.
-
-    Thousands of objects may have such a field, so these are not sorted, nor looked up one by one.
-    """
+) -> Generator[None, None, list[ResourceRef]]:
+    """The objects with an error, in order."""
     wrong: list[ResourceRef] = []
-    idle: dict[tuple[str, str], _Idle] = {}
     for count, (ref, found) in enumerate(findings.items(), 1):
         if any(finding.severity == "error" for finding in found):
             wrong.append(ref)
-        for finding in found:
-            if finding.reason == NOT_ENFORCED:
-                key = (ref.kind, field_name(finding.path))
-                first = idle.get(key)
-                if first is None:
-                    idle[key] = _Idle(ref, finding, others=False)
-                elif ref < first.ref:
-                    idle[key] = _Idle(ref, finding, others=True)
-                elif not first.others:
-                    idle[key] = first._replace(others=True)
         if count % _STEP == 0:
             yield
-    return sorted(wrong), [idle[key] for key in sorted(idle)]
+    return sorted(wrong)
 
 
 def _with_refusals(

@@ -82,7 +82,7 @@ class StatusBoard:
     def judge(self, report: Report) -> None:
         """What is wrong now, if anything is."""
         ok = not report.failures
-        problems = report.failures + report.unresolved + report.idle
+        problems = report.failures + report.unresolved
         self.status = replace(
             self.status,
             ok=ok,
@@ -95,8 +95,6 @@ class StatusBoard:
             self._tell(logging.ERROR, report.failures, self._consequence())
         if report.unresolved != before.unresolved:
             self._tell(logging.WARNING, report.unresolved, "left out until that is there")
-        if report.idle and report.idle != before.idle:
-            self._tell(logging.WARNING, report.idle, "served, but that is not enforced")
 
     def _consequence(self) -> str:
         if not self.status.loaded:

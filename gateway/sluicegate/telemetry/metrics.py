@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from decimal import Decimal
+from typing import NamedTuple, Protocol
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -30,6 +31,14 @@ class RequestLabels(NamedTuple):
     status: str
 
 
+class SpendLabels(NamedTuple):
+    """What the tokens and the cost of an upstream call are counted under."""
+
+    model: str
+    deployment: str
+    provider: str
+
+
 class ConfigState(NamedTuple):
     """Of the configuration that serves: its sequence, whether the last load was whole, its size."""
 
@@ -44,11 +53,71 @@ class ConfigState(NamedTuple):
 
 
 class _Series(msgspec.Struct):
-    """What is counted under one set of labels. `tokens` are in the order of _TOKEN_KINDS."""
+    """Requests that ended under one set of labels."""
 
     requests: int = 0
     seconds: float = 0.0
+
+
+class _Spend(msgspec.Struct):
+    """What upstream calls took. `tokens` are in the order of _TOKEN_KINDS, `usd` is exact."""
+
     tokens: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0, 0])
+    usd: Decimal = Decimal(0)
+    unpriced: int = 0  # calls that had tokens, and no known price
+
+
+class LedgerCounts(Protocol):
+    """How the spend ledger is doing. `backlog` is in bytes, the others count rows."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why rows are not safe, or not in the database."""
+        ...
+
+    @property
+    def stored(self) -> int:
+        """In the database."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Given up, for want of any room."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """That the database will never take."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """On their way to the database."""
+        ...
+
+
+class LimitStore(Protocol):
+    """How the store of limits is doing that gateways share, if there is one."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether there is one."""
+        ...
+
+    @property
+    def degraded(self) -> bool:
+        """It is away."""
+        ...
+
+    @property
+    def failures(self) -> int:
+        """Times that it was lost, or could not be found."""
+        ...
+
+    @property
+    def lost(self) -> int:
+        """Settlements that it will never hear of."""
+        ...
 
 
 @dataclass(slots=True)
@@ -56,11 +125,15 @@ class Tally:
     """Counts since the start of the process."""
 
     series: dict[RequestLabels, _Series] = field(default_factory=dict[RequestLabels, _Series])
+    spend: dict[SpendLabels, _Spend] = field(default_factory=dict[SpendLabels, _Spend])
     attempts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     refused: dict[str, int] = field(default_factory=dict[str, int])  # by error code
+    limited: dict[tuple[str, str, str], int] = field(
+        default_factory=dict[tuple[str, str, str], int]
+    )  # by whose limit, which limit, refused or warned
     in_flight: int = 0
 
-    def finished(self, labels: RequestLabels, seconds: float, usage: Usage | None) -> None:
+    def finished(self, labels: RequestLabels, seconds: float, usage: Usage | None = None) -> None:
         """Count one request that reached routing."""
         series = self.series.get(labels)
         if series is None:
@@ -68,17 +141,33 @@ class Tally:
         series.requests += 1
         series.seconds += seconds
         if usage is not None:
-            tokens = series.tokens
-            tokens[0] += usage.input_tokens
-            tokens[1] += usage.input_tokens_details.cached_tokens
-            tokens[2] += usage.input_tokens_details.cache_write_tokens
-            tokens[3] += usage.output_tokens
-            tokens[4] += usage.output_tokens_details.reasoning_tokens
+            self.spent(SpendLabels(*labels[:3]), usage, Decimal(0))
+
+    def spent(self, labels: SpendLabels, usage: Usage, cost: Decimal | None) -> None:
+        """Count what one upstream call took; `cost` in USD, None where no price is known."""
+        spend = self.spend.get(labels)
+        if spend is None:
+            spend = self.spend[labels] = _Spend()
+        tokens = spend.tokens
+        tokens[0] += usage.input_tokens
+        tokens[1] += usage.input_tokens_details.cached_tokens
+        tokens[2] += usage.input_tokens_details.cache_write_tokens
+        tokens[3] += usage.output_tokens
+        tokens[4] += usage.output_tokens_details.reasoning_tokens
+        if cost is None:
+            spend.unpriced += 1
+        else:
+            spend.usd += cost
 
     def attempted(self, deployment: str, outcome: str) -> None:
         """Count one attempt."""
         key = (deployment, outcome)
         self.attempts[key] = self.attempts.get(key, 0) + 1
+
+    def limit(self, subject: str, limit: str, action: str) -> None:
+        """Count what a limit of a kind of subject has refused, or only warned of."""
+        key = (subject, limit, action)
+        self.limited[key] = self.limited.get(key, 0) + 1
 
     def refuse(self, code: str) -> None:
         """Count a request that was refused before routing."""
@@ -90,12 +179,23 @@ _LABELS = ("model", "deployment", "provider")
 
 
 class _Gateway(Collector):
-    def __init__(self, tally: Tally, config: Callable[[], ConfigState]) -> None:
+    def __init__(
+        self,
+        tally: Tally,
+        config: Callable[[], ConfigState],
+        ledger: Callable[[], LedgerCounts | None],
+        limits: LimitStore,
+    ) -> None:
         self._tally = tally
         self._config = config
+        self._ledger = ledger
+        self._limits = limits
 
     def collect(self) -> Iterator[Metric]:
         yield from self._traffic()
+        yield from self._spend()
+        yield from self._ledger_rows()
+        yield from self._limit_store()
         yield from self._configuration()
 
     def _traffic(self) -> Iterator[Metric]:
@@ -113,13 +213,6 @@ class _Gateway(Collector):
             seconds.add_metric(labels, counted.seconds)
         yield requests
         yield seconds
-        tokens = CounterMetricFamily(
-            "sluicegate_tokens", "Tokens as the upstream reported them.", labels=(*_LABELS, "kind")
-        )
-        for labels, counts in _tokens(tally.series).items():
-            for kind, count in zip(_TOKEN_KINDS, counts, strict=True):
-                tokens.add_metric((*labels, kind), count)
-        yield tokens
         attempts = CounterMetricFamily(
             "sluicegate_attempts", "Attempts by their outcome.", labels=("deployment", "outcome")
         )
@@ -134,9 +227,62 @@ class _Gateway(Collector):
         for code, count in tally.refused.items():
             refused.add_metric((code,), count)
         yield refused
+        limited = CounterMetricFamily(
+            "sluicegate_limited",
+            "Requests and attempts that a limit has refused, or warned of.",
+            labels=("subject", "limit", "action"),
+        )
+        for labels, count in tally.limited.items():
+            limited.add_metric(labels, count)
+        yield limited
         yield GaugeMetricFamily(
             "sluicegate_requests_in_flight", "Requests being served.", tally.in_flight
         )
+
+    def _spend(self) -> Iterator[Metric]:
+        tokens = CounterMetricFamily(
+            "sluicegate_tokens", "Tokens of upstream calls.", labels=(*_LABELS, "kind")
+        )
+        usd = CounterMetricFamily(
+            "sluicegate_spend_usd", "Cost of upstream calls that have a price.", labels=_LABELS
+        )
+        unpriced = CounterMetricFamily(
+            "sluicegate_unpriced", "Upstream calls whose price is not known.", labels=_LABELS
+        )
+        for labels, spend in self._tally.spend.items():
+            for kind, count in zip(_TOKEN_KINDS, spend.tokens, strict=True):
+                tokens.add_metric((*labels, kind), count)
+            usd.add_metric(labels, float(spend.usd))
+            unpriced.add_metric(labels, spend.unpriced)
+        yield from (tokens, usd, unpriced)
+
+    def _ledger_rows(self) -> Iterator[Metric]:
+        counts = self._ledger()
+        if counts is None:
+            return
+        rows = CounterMetricFamily("sluicegate_ledger_rows", "Rows by their end.", labels=("end",))
+        rows.add_metric(("stored",), counts.stored)
+        rows.add_metric(("lost",), counts.lost)
+        rows.add_metric(("refused",), counts.refused)
+        yield rows
+        for name, text, value in (
+            ("ok", "1 while rows are safe and arrive.", int(not counts.problems)),
+            ("backlog_bytes", "Rows in the spool that the database has not got.", counts.backlog),
+        ):
+            yield GaugeMetricFamily(f"sluicegate_ledger_{name}", text, value)
+
+    def _limit_store(self) -> Iterator[Metric]:
+        store = self._limits
+        yield GaugeMetricFamily(
+            "sluicegate_limits_shared",
+            "1 while limits are counted with other gateways, 0 while in this process alone.",
+            int(store.shared and not store.degraded),
+        )
+        for name, text, value in (
+            ("failures", "Times that the shared store was lost, or not found.", store.failures),
+            ("lost", "Settlements that it will never hear of.", store.lost),
+        ):
+            yield CounterMetricFamily(f"sluicegate_limits_store_{name}", text, value)
 
     def _configuration(self) -> Iterator[Metric]:
         state = self._config()
@@ -163,20 +309,16 @@ class _Gateway(Collector):
             yield GaugeMetricFamily(f"sluicegate_config_{name}", text, value)
 
 
-def _tokens(series: Mapping[RequestLabels, _Series]) -> dict[tuple[str, str, str], list[int]]:
-    """Tokens without the status, which their metric does not have."""
-    merged: dict[tuple[str, str, str], list[int]] = {}
-    for labels, counted in series.items():
-        old = merged.setdefault(labels[:3], [0] * len(_TOKEN_KINDS))
-        merged[labels[:3]] = [a + b for a, b in zip(old, counted.tokens, strict=True)]
-    return merged
-
-
-def registry(tally: Tally, config: Callable[[], ConfigState]) -> CollectorRegistry:
-    """A registry of this gateway's own metrics and the process's."""
+def registry(
+    tally: Tally,
+    config: Callable[[], ConfigState],
+    ledger: Callable[[], LedgerCounts | None],
+    limits: LimitStore,
+) -> CollectorRegistry:
+    """A registry of this gateway's own metrics and the process's. `ledger` None: there is none."""
     collectors = CollectorRegistry()
     ProcessCollector(registry=collectors)
-    collectors.register(_Gateway(tally, config))
+    collectors.register(_Gateway(tally, config, ledger, limits))
     return collectors
 
 

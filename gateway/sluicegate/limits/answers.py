@@ -1,0 +1,132 @@
+"""What a client is told of its limits: errors and headers, in OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sluicegate.limits.claims import Claim, Kind, Refusal, Standing
+from sluicegate.limits.periods import WINDOW, period_end
+from sluicegate.model import ApiError
+
+_SLOT_WAIT = 1.0  # seconds after which a slot may be free
+_NANO = 9  # decimal places
+
+
+def refusal_error(refusal: Refusal) -> ApiError:
+    """429: which limit of which subject, and when to come again."""
+    claim, standing, ceiling = refusal.claim, refusal.standing, refusal.claim.ceiling
+    wait = _left(standing, refusal.now) / 1000
+    match refusal.kind:
+        case Kind.REQUESTS:
+            most = f"requests per minute: limit {ceiling.requests}, used {standing.requests}"
+            return _limited(f"Rate limit reached for {claim.words} on {most}.", "requests", wait)
+        case Kind.PARALLEL:
+            most = f"parallel requests: limit {ceiling.parallel}"
+            return _limited(f"Rate limit reached for {claim.words} on {most}.", "requests", None)
+        case Kind.TOKENS if ceiling.tokens is not None and claim.tokens > ceiling.tokens:
+            return ApiError(
+                429,
+                f"Request too large for {claim.words} on tokens per minute: limit "
+                f"{ceiling.tokens}, this request may use {claim.tokens}. Shorten the input or set "
+                "a lower max_output_tokens.",
+                type="tokens",
+                code="rate_limit_exceeded",
+                should_retry=False,
+            )
+        case Kind.TOKENS:
+            most = (
+                f"tokens per minute: limit {ceiling.tokens}, used {standing.tokens}, "
+                f"this request may use {claim.tokens}"
+            )
+            return _limited(f"Rate limit reached for {claim.words} on {most}.", "tokens", wait)
+        case Kind.BUDGET:
+            return _spent(claim, standing, refusal.now)
+
+
+def refusals_error(model: str, refusals: Sequence[Refusal]) -> ApiError:
+    """429 where every deployment of `model` has refused: all of their reasons."""
+    errors = [refusal_error(refusal) for refusal in refusals]
+    # The best of the news: to come again, and soon.
+    best = min(errors, key=lambda error: (error.should_retry is False, error.retry_after or 0.0))
+    reasons = " ".join(dict.fromkeys(error.error.message for error in errors))
+    return ApiError(
+        429,
+        f"Model '{model}' can't take this request now. {reasons}",
+        type=best.error.type,
+        code=best.error.code,
+        retry_after=best.retry_after,
+        should_retry=best.should_retry,
+    )
+
+
+def rate_headers(
+    claims: Iterable[Claim], standings: Iterable[Standing], now: int
+) -> tuple[tuple[str, str], ...]:
+    """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, each of whoever has least left."""
+    least: dict[str, tuple[int, int, int]] = {}
+    for claim, standing in zip(claims, standings, strict=True):
+        reset = _left(standing, now)
+        for kind, limit, used in (
+            ("requests", claim.ceiling.requests, standing.requests),
+            ("tokens", claim.ceiling.tokens, standing.tokens),
+        ):
+            if limit is not None:
+                told = (max(limit - used, 0), limit, reset)
+                least[kind] = min(told, least.get(kind, told))
+    return tuple(
+        (f"x-ratelimit-{name}-{kind}", value)
+        for kind, (remaining, limit, reset) in least.items()
+        for name, value in (
+            ("limit", str(limit)),
+            ("remaining", str(remaining)),
+            ("reset", _duration(reset)),
+        )
+    )
+
+
+def _limited(message: str, type_: str, wait: float | None) -> ApiError:
+    if wait is not None:
+        message += f" Please try again in {wait:.3f}s."
+    return ApiError(
+        429,
+        message,
+        type=type_,
+        code="rate_limit_exceeded",
+        retry_after=_SLOT_WAIT if wait is None else wait,
+    )
+
+
+def _spent(claim: Claim, standing: Standing, now: int) -> ApiError:
+    ceiling = claim.ceiling
+    again = datetime.fromtimestamp(period_end(ceiling.period, now) / 1000, UTC)
+    return ApiError(
+        429,
+        f"The budget of {claim.words} does not allow this request: {_usd(standing.money)} of "
+        f"{_usd(ceiling.money or 0)} USD are spent or reserved, it may cost {_usd(claim.money)}. "
+        f"Spending starts at zero again at {again:%Y-%m-%dT%H:%M:%SZ}.",
+        type="insufficient_quota",
+        code="insufficient_quota",
+        should_retry=False,
+    )
+
+
+def _left(standing: Standing, now: int) -> int:
+    """Milliseconds that the window still lasts; 0: none has begun."""
+    return max(standing.window + WINDOW - now, 0) if standing.window else 0
+
+
+def _duration(milliseconds: int) -> str:
+    """As in `1m0s`, `8.64s`, `20ms`."""
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    minutes, rest = divmod(milliseconds, 60_000)
+    seconds = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def _usd(nano: int) -> str:
+    """With the cents, and as many further digits as there are."""
+    amount = Decimal(nano).scaleb(-_NANO)
+    return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount.normalize():f}"

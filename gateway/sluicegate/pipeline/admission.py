@@ -1,0 +1,341 @@
+"""What a request may still take: of its key and its end user, and of each deployment it goes to.
+
+A key and an end user are asked once for each request, a deployment (and there the calling
+namespace) for each attempt. Where nothing is limited nothing is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from sluicegate.auth.authenticate import Caller
+from sluicegate.limits import (
+    Ceiling,
+    Claim,
+    Refusal,
+    Reservation,
+    StoreUnavailable,
+    SubjectKind,
+    ceiling_of,
+    nano_usd,
+    rate_headers,
+    refusal_error,
+)
+from sluicegate.model import ApiError, Usage
+from sluicegate.pipeline.asking import end_user
+from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.plan import Plan
+from sluicegate.pricing import Priced, answer_cost
+from sluicegate.pricing.estimate import input_tokens
+from sluicegate.providers.contract import Connector
+from sluicegate.routing.select import upstream_model
+from sluicegate.routing.snapshot import Target
+from sluicegate.telemetry.logs import log
+
+_USUAL_OUTPUT = 1000  # tokens, where the client sets no bound
+# Of one request; what says more can't be meant, and must not fill a counter.
+_MOST_TOKENS = 1_000_000_000
+_MOST_MONEY = 10**15  # nano-USD, a million dollars
+_LONGEST_NAME = 64  # characters of a client's word that an error repeats
+
+
+class _Subject(NamedTuple):
+    """Who is limited, and to what. `id` names it in stores, `words` to people."""
+
+    kind: SubjectKind
+    id: str
+    words: str
+    ceiling: Ceiling
+
+    def claim(self, requests: int, tokens: int, money: int) -> Claim:
+        ceiling = self.ceiling
+        return Claim(
+            self.id,
+            ceiling,
+            requests,
+            0 if ceiling.tokens is None else tokens,
+            0 if ceiling.money is None else money,
+            self.kind,
+            self.words,
+        )
+
+
+class Admission:
+    """Of one request whose key is limited: what is reserved of the key and the end user.
+
+    `headers` tell the client how it stands.
+    """
+
+    __slots__ = ("_money", "_plan", "_reservations", "_route", "_subjects", "headers")
+
+    def __init__(self, plan: Plan, subjects: Sequence[_Subject]) -> None:
+        self._plan = plan
+        self._subjects = subjects
+        self._reservations: list[Reservation] = []
+        self._money = 0  # nano-USD that are reserved
+        self._route = plan.route  # by whose prices
+        self.headers: tuple[tuple[str, str], ...] = ()
+
+    async def begin(self) -> None:
+        """Reserve what the request is expected to take. Raises ApiError (429, 503)."""
+        tokens, self._money = _sum(_expected(self._plan)), self._dearest()
+        claims = [each.claim(1, tokens, self._money) for each in self._subjects]
+        if claims:
+            found = await self._reserve(claims)
+            self.headers = rate_headers(found.claims, found.standings, found.now)
+
+    async def follow(self) -> None:
+        """The plan may have gone to another pool: reserve what that is dearer by.
+
+        Raises ApiError (429, 503).
+        """
+        if self._plan.route is self._route:
+            return
+        self._route = self._plan.route
+        more = self._dearest() - self._money
+        claims = [
+            each.claim(0, 0, more) for each in self._subjects if each.ceiling.money is not None
+        ]
+        if more > 0 and claims:
+            await self._reserve(claims)
+            self._money += more
+
+    def settle(self, usage: Usage | None, cost: Decimal | None) -> None:
+        """Count what was really used; None: not known, so what was reserved stands. Once."""
+        tokens, money = _used(usage, cost)
+        for number, reservation in enumerate(self._reservations):
+            # What was reserved on top is counted with the first.
+            self._plan.gateway.limits.settle(
+                reservation, tokens, 0 if number and money is not None else money
+            )
+
+    async def _reserve(self, claims: Sequence[Claim]) -> Reservation:
+        found = await _reserve(self._plan.gateway, claims)
+        if isinstance(found, Refusal):
+            error = refusal_error(found)
+            error.headers = rate_headers(found.claims, found.standings, found.now)
+            raise error
+        self._reservations.append(found)
+        return found
+
+    def _dearest(self) -> int:
+        """By the dearest deployment that may be asked, in nano-USD; 0: no price is known."""
+        if all(each.ceiling.money is None for each in self._subjects):
+            return 0
+        plan = self._plan
+        return max(
+            (
+                _expected_cost(plan, target)
+                for tier in plan.route.tiers
+                for target in tier
+                if target.admits(plan.caller.namespace)
+            ),
+            default=0,
+        )
+
+
+def limited(caller: Caller) -> bool:
+    """Whether a request of this caller has to be admitted."""
+    key = caller.key
+    return key is not None and (
+        key.limits is not None or key.budget is not None or key.end_users is not None
+    )
+
+
+async def admit(plan: Plan) -> Admission:
+    """Reserve what the request is expected to take of its key and its end user.
+
+    Raises ApiError: 429 where it is too much, 400 where the key demands an end user, 503 where the
+    store is away and nothing is to be served without it.
+    """
+    admission = Admission(plan, _subjects(plan))
+    await admission.begin()
+    return admission
+
+
+async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[tuple[str, str], ...]:
+    """How a key stands, for an answer to a request that was not admitted."""
+    look = [each.claim(0, 0, 0) for each in _of_key(caller)]
+    if not look:
+        return ()
+    try:
+        found = await gateway.limits.reserve(look)
+    except StoreUnavailable:
+        return ()
+    return rate_headers(found.claims, found.standings, found.now)
+
+
+def may_be_full(target: Target[Connector]) -> bool:
+    """Whether an attempt at this deployment has to be admitted."""
+    deployment = target.deployment
+    return deployment.limits is not None or deployment.sharing.per_namespace is not None
+
+
+async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | Refusal | None:
+    """Reserve what the request is expected to take of a deployment; None: it is not limited.
+
+    Raises ApiError (503) where the store is away and nothing is to be served without it.
+    """
+    subjects = _of_deployment(plan, target)
+    if not subjects:
+        return None
+    priced = any(each.ceiling.money is not None for each in subjects)
+    money = _expected_cost(plan, target) if priced else 0
+    tokens = _sum(_expected(plan))
+    return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
+
+
+def settle(
+    plan: Plan, admission: Admission | None, usage: Usage | None, cost: Decimal | None
+) -> None:
+    """Count what a request has really used, now that it is over; None: not known.
+
+    What nobody has answered has used nothing.
+    """
+    if not plan.answered:
+        usage, cost = Usage(), Decimal(0)
+    if admission is not None:
+        admission.settle(usage, cost)
+    if plan.held is not None:
+        plan.gateway.limits.settle(plan.held, *_used(usage, cost))
+
+
+async def _reserve(gateway: Gateway, claims: Sequence[Claim]) -> Reservation | Refusal:
+    """Raises ApiError (503)."""
+    try:
+        found = await gateway.limits.reserve(claims)
+    except StoreUnavailable as error:
+        raise ApiError(
+            503,
+            "The store of limits can't be reached, and this gateway serves nothing limited "
+            "without it.",
+            type="server_error",
+            code="limits_unavailable",
+            retry_after=1.0,
+        ) from error
+    if isinstance(found, Refusal):
+        gateway.tally.limit(found.claim.kind, found.kind, "refused")
+    else:
+        _warn(gateway, found)
+    return found
+
+
+def _warn(gateway: Gateway, reservation: Reservation) -> None:
+    """Budgets that are exceeded and only warn: counted, and logged when it happens."""
+    for claim, standing in zip(reservation.claims, reservation.standings, strict=True):
+        most = claim.ceiling.money
+        if claim.ceiling.warns and most is not None and standing.money > most:
+            gateway.tally.limit(claim.kind, "budget", "warned")
+            if standing.money - claim.money <= most:
+                # Not the words: of an end user they are the client's own.
+                log(logging.WARNING, "a budget is exceeded", {"subject": claim.subject})
+
+
+# --- who is asked ---------------------------------------------------------------------------------
+
+
+def _subjects(plan: Plan) -> list[_Subject]:
+    """The key and the end user, as far as they are limited. Raises ApiError (400)."""
+    key = plan.caller.key
+    found = _of_key(plan.caller)
+    policy = key.end_users if key is not None else None
+    if key is None or policy is None:
+        return found
+    user = end_user(plan.headers, plan.request)
+    if user is None:
+        if policy.required:
+            raise _nameless(plan.caller)
+        return found
+    ceiling = ceiling_of(policy.limits, policy.budget)
+    if ceiling is not None:
+        # Whatever a client sends becomes a name of bounded length that tells nothing of anybody.
+        digest = hashlib.blake2b(user.encode(errors="replace"), digest_size=16).hexdigest()
+        label = f"{key.namespace}/{key.name}"
+        words = f"end user {user[:_LONGEST_NAME]!r} of key {label}"
+        found.append(_Subject(SubjectKind.END_USER, f"user:{label}:{digest}", words, ceiling))
+    return found
+
+
+def _of_key(caller: Caller) -> list[_Subject]:
+    key = caller.key
+    ceiling = ceiling_of(key.limits, key.budget) if key is not None else None
+    if key is None or ceiling is None:
+        return []
+    label = f"{key.namespace}/{key.name}"
+    words = f"key {label} ({caller.key_id})"
+    return [_Subject(SubjectKind.KEY, f"key:{label}", words, ceiling)]
+
+
+def _of_deployment(plan: Plan, target: Target[Connector]) -> list[_Subject]:
+    """The deployment, and the calling namespace where the owner has set it a ceiling."""
+    deployment, label, caller = target.deployment, target.label, plan.caller.namespace
+    found: list[_Subject] = []
+    ceiling = ceiling_of(deployment.limits, None)
+    if ceiling is not None:
+        id_, words = f"deployment:{label}", f"deployment {label}"
+        found.append(_Subject(SubjectKind.DEPLOYMENT, id_, words, ceiling))
+    most = deployment.sharing.per_namespace
+    if most is not None and caller != deployment.namespace:
+        ceiling = ceiling_of(most.limits, most.budget)
+        if ceiling is not None:
+            id_, words = f"namespace:{caller}:{label}", f"namespace {caller} on deployment {label}"
+            found.append(_Subject(SubjectKind.NAMESPACE, id_, words, ceiling))
+    return found
+
+
+def _nameless(caller: Caller) -> ApiError:
+    return ApiError(
+        400,
+        f"Key {caller.key_id} is for requests that say which end user they are for: send the "
+        "header x-sluicegate-end-user, or safety_identifier, user or metadata.user_id in the body.",
+        code="end_user_required",
+        param="safety_identifier",
+    )
+
+
+# --- how much -------------------------------------------------------------------------------------
+
+
+def _expected(plan: Plan) -> Usage:
+    """What the request may use: by its size, and the bound that the client sets on the answer."""
+    output = plan.request.fields.max_output_tokens or _USUAL_OUTPUT
+    return Usage(input_tokens(plan.request.body), max(0, min(output, _MOST_TOKENS)))
+
+
+def _sum(usage: Usage) -> int:
+    return max(0, min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS))
+
+
+def _expected_cost(plan: Plan, target: Target[Connector]) -> int:
+    """In nano-USD; 0: no price is known."""
+    cost = answer_cost(_priced(plan, target), _expected(plan), at=plan.gateway.clock())
+    return 0 if cost is None else _bounded(cost)
+
+
+def cost_of(plan: Plan, usage: Usage | None) -> Decimal | None:
+    """USD for what the latest attempt used; None: not known."""
+    if usage is None or plan.target is None:
+        return None
+    return answer_cost(_priced(plan, plan.target), usage, at=plan.gateway.clock())
+
+
+def _priced(plan: Plan, target: Target[Connector]) -> Priced:
+    return Priced(
+        target.connector.provider,
+        upstream_model(plan.route, target, plan.name),
+        target.deployment.pricing,
+    )
+
+
+def _used(usage: Usage | None, cost: Decimal | None) -> tuple[int | None, int | None]:
+    """Tokens and nano-USD."""
+    tokens = None if usage is None else _sum(usage)
+    return tokens, None if cost is None else _bounded(cost)
+
+
+def _bounded(cost: Decimal) -> int:
+    return max(0, min(nano_usd(cost), _MOST_MONEY))
