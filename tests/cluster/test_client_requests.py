@@ -87,8 +87,8 @@ async def test_a_list_comes_whole_and_of_one_version(admin: ClusterClient, names
     names = [f"s-{number:03}" for number in range(25)]
     for name in names:
         await admin.create(SECRETS, secret(name), Metadata, namespace=namespace)
-    pages = [page async for page in admin.pages(SECRETS, Selection(namespace), limit=10)]
-    assert [len(page.items) for page in pages] == [10, 10, 5]
+    pages = [page async for page in admin.pages(SECRETS, Selection(namespace), first=10)]
+    assert [len(page.items) for page in pages] == [10, 15]
     assert len({page.resource_version for page in pages}) == 1
     assert all(b"data" in item for page in pages for item in page.items)
 

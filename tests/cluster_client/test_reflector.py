@@ -103,8 +103,20 @@ async def test_a_long_list_comes_in_pages(server: ScriptedApiServer, client: Clu
         server.put(name, value)
     async with following(client) as followed:
         await followed.holds(**values)
-    assert server.lists == 3
+    assert [query(call)["limit"] for call in server.list_calls] == ["32", "64", "128", "256", "512"]
     assert followed.batches == [set(values)]
+
+
+async def test_a_page_of_large_objects_has_few(
+    server: ScriptedApiServer, client: ClusterClient
+) -> None:
+    values = {f"s{number}": "x" * 200_000 for number in range(50)}
+    for name, value in values.items():
+        server.put(name, value)
+    async with following(client) as followed:
+        await followed.holds(**values)
+    limits = [int(query(call)["limit"]) for call in server.list_calls]
+    assert limits == [32, 5, 5, 5, 5]
 
 
 @pytest.mark.parametrize("code", [410, 500])

@@ -245,7 +245,7 @@ def free_ports(count: int) -> Generator[list[int]]:
     They lie below the range that the kernel gives away, and a locked file for each keeps other
     workers and other runs of the tests off.
     """
-    folder = Path(tempfile.gettempdir()) / "sluicegate-test-ports"
+    folder = Path(tempfile.gettempdir()) / f"sluicegate-test-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     with contextlib.ExitStack() as locks:
         ports: list[int] = []
