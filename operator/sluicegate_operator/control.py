@@ -40,6 +40,7 @@ _BACKOFF, _MOST_BACKOFF = 0.5, 5.0
 _RESYNC = 300.0  # seconds between looks at Secrets that are not watched
 _TIDY_AFTER = 10.0  # seconds without a publication
 _MINT_RETRY = 30.0
+_MINTED_AT_ONCE = 64  # keys
 _ROUNDS = 5  # compiles of one pass; each but the last found Secrets to fetch or to mint
 
 
@@ -287,15 +288,16 @@ class ControlLoop:
         missing = (ResourceRef("ApiKey", one.namespace, one.name) for one in compilation.minting())
         users = (user for secret in inputs.changed_secrets for user in compilation.users_of(secret))
         now = time.monotonic()
-        due = dict.fromkeys(
-            ref
-            for ref in (*missing, *inputs.changed, *users, *self._mint_again)
-            if ref in self._wanted and self._mint_again.get(ref, now) <= now
+        asked = dict.fromkeys((*missing, *inputs.changed, *users, *self._mint_again))
+        due = [
+            ref for ref in asked if ref in self._wanted and self._mint_again.get(ref, now) <= now
+        ]
+        for ref in due[_MINTED_AT_ONCE:]:  # what changes meanwhile is not to wait for all of them
+            self._mint_again[ref] = now
+        minted = await asyncio.gather(
+            *(self._mint_one(ref, self._wanted[ref]) for ref in due[:_MINTED_AT_ONCE])
         )
-        minted = False
-        for ref in due:
-            minted = await self._mint_one(ref, self._wanted[ref]) or minted
-        return minted
+        return any(minted)
 
     async def _mint_one(self, ref: ResourceRef, wanted: WantedKey) -> bool:
         self._mint_again.pop(ref, None)

@@ -89,8 +89,13 @@ class Credentials:
         self._distrusted.update(ref for ref in refs if ref in self._held)
 
     def distrust_absent(self) -> bool:
-        """Look again for what was not there: a Secret without the label is not watched."""
-        self._distrusted.update(ref for ref in self._held if self._version_of(ref) is None)
+        """Look again for what was not there, or could not be read.
+
+        A Secret without the label is not watched.
+        """
+        self._distrusted.update(
+            ref for ref in self._held if self._version_of(ref) is None or self._is_outdated(ref)
+        )
         return bool(self._distrusted)
 
     def forget(self, is_used: Callable[[SecretRef], Collection[ResourceRef]]) -> None:
@@ -122,24 +127,31 @@ class Credentials:
         async with self._slots:
             try:
                 held, secret = await self._get(ref)
+            except ClusterUnreachable:
+                raise
             except ClusterError as error:
-                if not self._gives_up(ref, error):
-                    raise
-                held, secret = _ABSENT, None
+                return self._refused(ref, error)
         self._failures.pop(ref, None)
         self._distrusted.discard(ref)
         self._held[ref] = held
         return self._world.keep(ref, secret)
 
-    def _gives_up(self, ref: SecretRef, error: ClusterError) -> bool:
-        """Whether one Secret that can't be read should keep all else waiting no longer."""
-        if isinstance(error, ClusterUnreachable):
-            return False
+    def _refused(self, ref: SecretRef, error: ClusterError) -> bool:
+        """One Secret can't be read: it keeps what it had, and all else waits for it not for long.
+
+        Raises the error while there is hope and nothing that it had.
+        """
+        held = self._held.get(ref)
         failures = self._failures[ref] = self._failures.get(ref, 0) + 1
-        if failures < _TRIES:
+        if held is None and failures < _TRIES:
+            raise error
+        self._failures.pop(ref, None)
+        self._distrusted.discard(ref)
+        log(logging.ERROR, f"{ref} can't be read: {error}")
+        if held is not None:
             return False
-        log(logging.ERROR, f"{ref} can't be read and counts as missing: {error}")
-        return True
+        self._held[ref] = _ABSENT
+        return self._world.keep(ref, None)
 
     async def _get(self, ref: SecretRef) -> tuple[Held, Secret | None]:
         try:

@@ -26,6 +26,10 @@ class Lag:
         if self._is_behind(ref, version):
             self._ahead.setdefault(ref, (version, now))
 
+    def gone(self, ref: ResourceRef) -> None:
+        """The second watch has seen that it was deleted."""
+        self._ahead.pop(ref, None)
+
     def oldest(self, now: float) -> float:
         """For how many seconds the reflector has been behind; 0 where it is not."""
         for ref, (version, _) in list(self._ahead.items()):

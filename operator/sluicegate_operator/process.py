@@ -82,7 +82,7 @@ class Operator:
             measures=self.measures,
         )
         self._lag = Lag(self._held, selective=bool(scope.selector))
-        self._trigger = Trigger(access, scope.namespaces, self._seen_by_kopf)
+        self._trigger = Trigger(access, scope.namespaces, self._seen_by_kopf, self._knows_kinds)
         self._loop = asyncio.get_running_loop()
         self._gauges()
 
@@ -112,12 +112,19 @@ class Operator:
         observed = self.control.world.observed(ref)
         return observed.resource_version if observed is not None else None
 
-    def _seen_by_kopf(self, ref: ResourceRef, version: str) -> None:
+    def _knows_kinds(self) -> bool:
+        observation = self.control.observation
+        return observation.synced and not observation.failures
+
+    def _seen_by_kopf(self, ref: ResourceRef, version: str | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._seen, ref, version)
 
-    def _seen(self, ref: ResourceRef, version: str) -> None:
-        self._lag.seen(ref, version, time.monotonic())
+    def _seen(self, ref: ResourceRef, version: str | None) -> None:
+        if version is None:
+            self._lag.gone(ref)
+        else:
+            self._lag.seen(ref, version, time.monotonic())
 
     async def _patrol(self) -> None:
         while True:

@@ -28,6 +28,7 @@ from sluicegate.telemetry.logs import log
 
 _RESTART = 5.0  # seconds
 _JOIN = 10.0
+_PATIENCE = 0.5
 
 
 class Backoffs:
@@ -41,11 +42,16 @@ class Backoffs:
 
 @dataclass(slots=True)
 class Trigger:
-    """kopf in its thread. `seen` is called there, with an object and its resource version."""
+    """kopf in its thread. `seen` is called there, with an object and its resource version.
+
+    None for the version: it is gone, or on its way. `may_begin`: whether both kinds are there;
+    kopf looks for them once, when it begins.
+    """
 
     access: Access
     namespaces: tuple[str, ...]
-    seen: Callable[[ResourceRef, str], None]
+    seen: Callable[[ResourceRef, str | None], None]
+    may_begin: Callable[[], bool]
     restarts: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -68,6 +74,9 @@ class Trigger:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            if not self.may_begin():
+                self._stop.wait(_PATIENCE)
+                continue
             try:
                 asyncio.run(self._watch())
             except Exception as error:  # noqa: BLE001 -- the thread's root: kopf's errors are of any kind
@@ -110,12 +119,11 @@ class Trigger:
         )
 
     def _handler(self, kind: ResourceType) -> Callable[..., Any]:
-        async def on_event(*, body: kopf.Body, **_: object) -> None:
+        async def on_event(*, type: str | None, body: kopf.Body, **_: object) -> None:  # noqa: A002 -- kopf's name
             metadata = cast("Mapping[str, str]", body["metadata"])
-            if "deletionTimestamp" in metadata:
-                return
             ref = ResourceRef(kind.kind, metadata.get("namespace", ""), metadata["name"])
-            self.seen(ref, metadata.get("resourceVersion", ""))
+            gone = type == "DELETED" or "deletionTimestamp" in metadata
+            self.seen(ref, None if gone else metadata.get("resourceVersion", ""))
 
         return on_event
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster_identities import apply_manifests, install, make_namespace
+from cluster_identities import CRDS, apply_manifests, install, make_namespace
 from control_plane import ROOT, ControlPlane
 from operated_cluster import Object, OperatedCluster, reason
 from sluicegate.cluster import (
@@ -246,3 +246,34 @@ async def test_an_api_server_and_then_etcd_that_are_away_for_a_minute(
         await cluster.deployment("a", weight=weight)
         await cluster.ready("a", 60)
     assert operator.running
+
+
+async def test_kinds_that_are_deleted_and_made_anew(cluster: OperatedCluster) -> None:
+    operator = await cluster.start_operator()
+    await cluster.start_gateways(1)
+    await asyncio.gather(*(cluster.deployment(f"md-{number}") for number in range(12)))
+    await cluster.gateways_hold(lambda gateway: len(gateway.config.entries) == 24, 10)
+    await cluster.admin.delete(CRDS, "modeldeployments.sluicegate.dev")
+    await operator.until_said("modeldeployments: 404")
+    await apply_manifests(cluster.admin, *sorted((ROOT / "crds").glob("*.yaml")))
+    await cluster.deployment("new")
+    await cluster.ready("new", 30)
+    assert operator.running
+    await cluster.key("k", generate={"secretName": "k-key"})
+    await cluster.key_ready("k")
+
+
+async def test_many_keys_are_minted_at_once(cluster: OperatedCluster) -> None:
+    operator = await cluster.start_operator()
+    await operator.until_said("this operator leads")
+    await cluster.start_gateways(1)
+    count = 150
+    await asyncio.gather(
+        *(
+            cluster.key(f"k-{number}", generate={"secretName": f"k-{number}-key"})
+            for number in range(count)
+        )
+    )
+    for number in range(count):
+        await cluster.key_ready(f"k-{number}")
+    assert sum("client key minted" in line for line in operator.log) == count

@@ -12,6 +12,8 @@ from msgspec import Struct
 
 # A gateway renews every 10 s; after three missed renewals it is not heard from (seconds).
 SILENCE = 35.0
+# No operator publishes so often; a gateway that tells more must not use up the numbers.
+_HIGHEST = 2**52
 
 # `unconfirmed`: the Lease was there when the operator started, and has not been renewed since.
 Voice: TypeAlias = Literal["live", "unconfirmed", "silent"]
@@ -101,8 +103,9 @@ class FleetWatch:
 
     @property
     def highest_sequence(self) -> int:
-        """The highest sequence that any gateway has."""
-        return max((heard.report.sequence for heard in self._heard.values()), default=0)
+        """The highest sequence that any gateway has, if it can be true."""
+        told = (heard.report.sequence for heard in self._heard.values())
+        return max((sequence for sequence in told if sequence < _HIGHEST), default=0)
 
     def _voice(self, heard: _Heard, now: float) -> Voice:
         if now >= heard.at + self._silence:
