@@ -240,6 +240,7 @@ class ControlLoop:
             news = holding.published(self._publisher.sequence, compilation.config.entries.keys())
             affected.update(ref for entry_id in news if (ref := _ref(entry_id)) is not None)
         finally:
+            self._fleet.epoch = self._publisher.epoch
             await drive(self._tell(affected, compilation, holding))
             self._statuses.wake()
         if inputs.changed:

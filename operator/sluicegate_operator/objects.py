@@ -19,6 +19,7 @@ CONFIG_LABEL = "sluicegate.dev/config"
 GATEWAY_LABEL = "sluicegate.dev/gateway"
 
 _SEQUENCE = "sluicegate.dev/sequence"
+_EPOCH = "sluicegate.dev/epoch"
 _ERROR = "sluicegate.dev/config-error"
 _LONGEST_ERROR = 300
 _HIGHEST_SEQUENCE = 2**53
@@ -100,6 +101,7 @@ def report_of(lease: Lease) -> Report:
         stamp=f"{lease.metadata.uid}/{lease.spec.renew_time}",
         sequence=number if number < _HIGHEST_SEQUENCE else 0,
         error=said.get(_ERROR, "")[:_LONGEST_ERROR],
+        epoch=said.get(_EPOCH, ""),
     )
 
 

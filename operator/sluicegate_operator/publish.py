@@ -60,6 +60,11 @@ class Publisher:
         return self.standing.index.sequence if self.standing.index is not None else 0
 
     @property
+    def epoch(self) -> str | None:
+        """The epoch of what stands; None before anything was published."""
+        return self.standing.index.epoch if self.standing.index is not None else None
+
+    @property
     def untidy(self) -> bool:
         """Whether superseded contents still lie in the Secrets."""
         return self._known and bool(tidying(self.standing)[0])

@@ -159,6 +159,25 @@ def test_a_lease_from_before_our_start_has_to_be_renewed_to_count() -> None:
     assert [one.voice for one in watch.at(105.0).gateways] == ["live"]
 
 
+def test_a_sequence_of_another_epoch_acknowledges_nothing_of_this_one() -> None:
+    watch = FleetWatch()
+    watch.epoch = "second"
+    watch.hear(Report("old", "t", 900, epoch="first"), 100.0)
+    watch.hear(Report("new", "t", 3, epoch="second"), 100.0)
+    new, old = watch.at(100.0).gateways
+    assert (old.sequence, old.outdated) == (0, True)
+    assert (new.sequence, new.outdated) == (3, False)
+    assert len(watch.at(100.0).serving) == 2
+    assert watch.highest_sequence == 900  # what is published next goes above it
+
+
+def test_a_sequence_that_cannot_be_true_uses_up_no_numbers() -> None:
+    watch = FleetWatch()
+    watch.hear(Report("liar", "t", 2**52 + 1), 100.0)
+    watch.hear(Report("a", "t", 7), 100.0)
+    assert watch.highest_sequence == 7
+
+
 # --- the second pair of eyes ----------------------------------------------------------------------
 
 

@@ -299,7 +299,7 @@ class Agenda:
 def _shape(fleet: Fleet) -> object:
     """What changes of everybody's status if it changes."""
     return fleet.replicas, tuple(
-        (gateway.name, gateway.voice, gateway.error, gateway.sequence > 0)
+        (gateway.name, gateway.voice, gateway.error, gateway.sequence > 0, gateway.outdated)
         for gateway in fleet.gateways
     )
 

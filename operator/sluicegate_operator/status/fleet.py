@@ -22,23 +22,29 @@ Voice: TypeAlias = Literal["live", "unconfirmed", "silent"]
 class Report(Struct, frozen=True, gc=False):
     """What a Lease says. `stamp` changes with every renewal.
 
-    `sequence` is 0 where the gateway serves no configuration yet; `error` says why it refuses the
-    newest one.
+    `sequence` is 0 where the gateway serves no configuration yet, and counts within its epoch;
+    `error` says why it refuses the newest one.
     """
 
     name: str
     stamp: str
     sequence: int = 0
     error: str = ""
+    epoch: str = ""
 
 
 class Gateway(Struct, frozen=True, gc=False):
-    """One gateway at one moment."""
+    """One gateway at one moment.
+
+    `sequence` is what it has acknowledged of the present epoch; `outdated`: it serves a
+    configuration of an earlier one, from a copy.
+    """
 
     name: str
     sequence: int
     error: str = ""
     voice: Voice = "live"
+    outdated: bool = False
 
 
 class Fleet(Struct, frozen=True, gc=False):
@@ -53,7 +59,7 @@ class Fleet(Struct, frozen=True, gc=False):
     @property
     def serving(self) -> tuple[Gateway, ...]:
         """Those that have a configuration."""
-        return tuple(gateway for gateway in self.gateways if gateway.sequence > 0)
+        return tuple(one for one in self.gateways if one.sequence > 0 or one.outdated)
 
 
 class _Heard(NamedTuple):
@@ -69,6 +75,7 @@ class FleetWatch:
         self._silence = silence
         self._heard: dict[str, _Heard] = {}
         self.replicas: int | None = None
+        self.epoch: str | None = None  # of what stands; None: not known yet
 
     def hear(self, report: Report, now: float, *, first_list: bool = False) -> None:
         """Take what a Lease says now. `first_list`: it was there when the operator started."""
@@ -84,13 +91,14 @@ class FleetWatch:
 
     def at(self, now: float) -> Fleet:
         """The gateways as they stand."""
-        return Fleet(
-            tuple(
-                Gateway(name, heard.report.sequence, heard.report.error, self._voice(heard, now))
-                for name, heard in sorted(self._heard.items())
-            ),
-            self.replicas,
-        )
+        gateways = (self._gateway(name, heard, now) for name, heard in sorted(self._heard.items()))
+        return Fleet(tuple(gateways), self.replicas)
+
+    def _gateway(self, name: str, heard: _Heard, now: float) -> Gateway:
+        report, voice = heard.report, self._voice(heard, now)
+        if report.sequence and report.epoch and report.epoch != self.epoch:
+            return Gateway(name, 0, report.error, voice, outdated=True)
+        return Gateway(name, report.sequence, report.error, voice)
 
     def next_due(self, now: float) -> float | None:
         """When the next gateway falls silent if nothing is heard, None if none can."""
