@@ -52,6 +52,7 @@ class Publisher:
         self._clock = clock
         self._versions: dict[str, str | None] = {}
         self._known = False
+        self._highest = 0  # sequence; etcd may be restored from a backup, gateways are not
         self.standing = Standing.nothing()
 
     @property
@@ -119,13 +120,14 @@ class Publisher:
         stamp = next_stamp(
             self.standing,
             new_epoch=secrets.token_hex(8),
-            highest_seen=highest_seen,
+            highest_seen=max(highest_seen, self._highest),
             now=self._clock(),
         )
         publication = await drive(plan_steps(self.standing, config, stamp))
         if publication is None:
             return False
         self._known = False  # until the last write is answered
+        self._highest = stamp.sequence
         await asyncio.gather(*(self._write(data) for data in publication.shards))
         await self._write(publication.index)
         self._known = True
