@@ -139,6 +139,31 @@ async def test_a_fallback_is_for_its_causes_only(
     assert not second.calls
 
 
+BLOCKED = {"incomplete_details": {"reason": "content_filter"}}
+
+
+async def _blocked(call: Call) -> None:
+    """As Gemini and Bedrock say that the prompt is blocked."""
+    said = response(status="incomplete", more=BLOCKED)
+    if call.streamed:
+        event = {"type": "response.incomplete", "response": said}
+        await streams(*frames(numbered([*prelude(), event])))(call)
+    else:
+        call.answer(msgspec.json.encode(said))
+
+
+@pytest.mark.parametrize("body", [GOOD, STREAM], ids=["whole", "stream"])
+async def test_an_answer_that_was_filtered_to_nothing_is_a_refusal(rig: Rig, body: bytes) -> None:
+    gateway, _ = await two(rig, _blocked, Fallback("second", ("ContentPolicy",)))
+    answer = await gateway.post(body)
+    assert attempts(answer) == ["default/first=content_policy(200)", "default/second=ok"]
+    gateway, second = await two(rig, _blocked, Fallback("second", ("Error",)))
+    answer = await gateway.post(body)
+    assert (answer.status, attempts(answer)) == (200, ["default/first=ok"])
+    assert b"content_filter" in answer.body
+    assert not second.calls
+
+
 async def test_the_clients_own_mistake_goes_nowhere(rig: Rig) -> None:
     gateway, second = await two(rig, answers(envelope("bad"), 400), Fallback("second"))
     assert (await gateway.post(GOOD)).status == 400

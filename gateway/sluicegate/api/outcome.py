@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from sluicegate.framing import sse
-from sluicegate.model import InputTokensDetails, OutputTokensDetails, Usage
+from sluicegate.model import Event, InputTokensDetails, OutputTokensDetails, Usage
 
 
 class Outcome(NamedTuple):
@@ -80,7 +80,19 @@ class _LooseEvent(msgspec.Struct):
     response: _Loose
 
 
+class _Filtered(msgspec.Struct):
+    output: list[Raw] = []
+    incomplete_details: _Incomplete | None = None
+
+
+class _FilteredEvent(msgspec.Struct):
+    response: _Filtered
+
+
 _event = msgspec.json.Decoder(_Event)
+_filtered = msgspec.json.Decoder(_Filtered)
+_filtered_event = msgspec.json.Decoder(_FilteredEvent)
+_FILTERED = b"content_filter"
 _response = msgspec.json.Decoder(_Response)
 _loose_event = msgspec.json.Decoder(_LooseEvent)
 _loose = msgspec.json.Decoder(_Loose)
@@ -116,6 +128,31 @@ def answer_outcome(body: bytes) -> Outcome:
             return _tolerant(_loose.decode(body))
         except _UNREADABLE:
             return _UNKNOWN
+
+
+def filtered_answer(body: bytes) -> bool:
+    """Whether a whole answer is nothing but the provider's refusal for its content policy."""
+    if _FILTERED not in body:
+        return False
+    try:
+        return _is_filtered(_filtered.decode(body))
+    except _UNREADABLE:
+        return False
+
+
+def filtered_event(event: Event) -> bool:
+    """The same of a stream's event."""
+    if event.type != "response.incomplete" or _FILTERED not in event.frame:
+        return False
+    try:
+        return _is_filtered(_filtered_event.decode(sse.parse_frame(event.frame).data).response)
+    except _UNREADABLE:
+        return False
+
+
+def _is_filtered(answer: _Filtered) -> bool:
+    reason = answer.incomplete_details
+    return not answer.output and reason is not None and reason.reason == "content_filter"
 
 
 def _strict(response: _Response) -> Outcome:

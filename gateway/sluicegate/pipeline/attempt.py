@@ -11,6 +11,7 @@ from time import monotonic
 
 import msgspec
 
+from sluicegate.api.outcome import filtered_answer, filtered_event
 from sluicegate.api.partial import stream_error
 from sluicegate.api.stream import fold
 from sluicegate.auth.upstream import CredentialFailed
@@ -25,7 +26,7 @@ from sluicegate.providers.contract import (
     UpstreamCall,
     UpstreamStreamError,
 )
-from sluicegate.routing.attempts import Outcome, outcome_of_error
+from sluicegate.routing.attempts import Outcome, outcome_of_error, serves
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Target
 from sluicegate.transport import (
@@ -81,7 +82,7 @@ async def attempt(
         if relay is None:
             return await _fold(target, source)
     relay.attach(translator)
-    events = await _until_output(target, source, relay)
+    events = await _until_output(plan, target, source, relay)
     return OpenStream(source, events)
 
 
@@ -149,14 +150,16 @@ async def _read_whole(
     plan: Plan, target: Target[Connector], translator: Translator, answer: UpstreamAnswer
 ) -> WholeAnswer:
     try:
-        body = await answer.read_all(plan.gateway.max_answer_bytes)
-        return WholeAnswer(translator.answer(body))
+        whole = translator.answer(await answer.read_all(plan.gateway.max_answer_bytes))
     except UpstreamError as error:
         raise _transport_failure(target, error) from error
     except ApiError as error:
         raise _refused(target, error) from error
     except UpstreamStreamError as error:
         raise broken(str(error)) from error
+    if _minds_policy(plan) and filtered_answer(whole):
+        raise _filtered(target)
+    return WholeAnswer(whole)
 
 
 async def _fold(target: Target[Connector], source: EventSource) -> WholeAnswer:
@@ -173,7 +176,7 @@ async def _fold(target: Target[Connector], source: EventSource) -> WholeAnswer:
 
 
 async def _until_output(
-    target: Target[Connector], source: EventSource, relay: Relay
+    plan: Plan, target: Target[Connector], source: EventSource, relay: Relay
 ) -> list[Event]:
     """Read until there is output; `relay` holds back what comes before it.
 
@@ -182,7 +185,7 @@ async def _until_output(
     """
     try:
         while (events := await next_events(target, source)) is not None:
-            if _has_output(target, events, relay):
+            if _has_output(plan, target, events, relay):
                 return events
             if events:
                 relay.hold(events)
@@ -196,12 +199,14 @@ async def _until_output(
     raise broken(f"deployment {target.label} ended its stream before any output")
 
 
-def _has_output(target: Target[Connector], events: list[Event], relay: Relay) -> bool:
+def _has_output(plan: Plan, target: Target[Connector], events: list[Event], relay: Relay) -> bool:
     """Whether one of the events may be shown to the client. Raises AttemptFailed."""
     for event in events:
         if event.type in _EARLY_FAILURES and not relay.begun:
             raise _failed_early(target, event)
         if event.type and event.type not in PRELUDE_EVENTS:
+            if not relay.begun and _minds_policy(plan) and filtered_event(event):
+                raise _filtered(target)
             return True
     return False
 
@@ -237,6 +242,22 @@ def _outcome(target: Target[Connector], status: int, error: ApiError) -> Outcome
     if outcome is Outcome.NOT_FOUND and target.deployment.upstream.model == "*":
         return Outcome.CLIENT_ERROR  # it was the client who named the model
     return outcome
+
+
+def _minds_policy(plan: Plan) -> bool:
+    """Whether the pool has somewhere to go with what a provider's policy refuses."""
+    return any(serves(each, ("ContentPolicy",)) for each in plan.route.pool.fallbacks)
+
+
+def _filtered(target: Target[Connector]) -> AttemptFailed:
+    """An answer without output, because of what it was to be about."""
+    error = ApiError(
+        400,
+        f"The content policy of deployment {target.label} refuses the request.",
+        code="content_policy_violation",
+        param="input",
+    )
+    return AttemptFailed(Outcome.CONTENT_POLICY, error, 200)
 
 
 def _refused(target: Target[Connector], error: ApiError) -> AttemptFailed:
