@@ -1,9 +1,9 @@
 """Lines of the spool: what a call began with and what it ended with. Pure.
 
-`B <crc32> <json>` is written before a call is sent, `E <crc32> <json>` before its answer's last
-byte goes to the client. The JSON is a CallRecord; that of `B` is the row that the ledger gets when
-no `E` follows, because the gateway was killed. `N <crc32> "<id>"` takes a `B` back: the call was
-never sent.
+`B <checksum> <json>` is written before a call is sent, `E <checksum> <json>` before the last byte
+of its answer goes to the client. The JSON is a CallRecord; that of `B` is the row that the ledger
+gets when no `E` follows, because the gateway was killed. `N <checksum> "<id>"` takes a `B` back:
+the call was never sent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Line(NamedTuple):
 
 def line(kind: bytes, record: bytes) -> bytes:
     """The line of a record, which is JSON without a line feed."""
-    return b"%b %08x %b\n" % (kind, zlib.crc32(record), record)
+    return b"%b %08x %b\n" % (kind, _checksum(kind, record), record)
 
 
 def whole_lines(data: bytes) -> int:
@@ -64,4 +64,9 @@ def open_rows(data: bytes) -> list[bytes]:
 
 
 def _sound(text: bytes) -> bool:
-    return text[1:_PREFIX] == b" %08x " % zlib.crc32(text[_PREFIX:])
+    return text[1:_PREFIX] == b" %08x " % _checksum(text[:1], text[_PREFIX:])
+
+
+def _checksum(kind: bytes, record: bytes) -> int:
+    """Of both: damage must not turn a beginning into an end."""
+    return zlib.crc32(record, kind[0])
