@@ -79,6 +79,8 @@ async def test_every_answer_of_a_limited_key_says_how_it_stands(rig: Rig) -> Non
         streamed,
         await gateway.post(b"{"),
         await gateway.post(b'{"model":"unknown","input":"hi"}'),
+        await gateway.get("/v1/models"),
+        await gateway.get("/v1/models/gpt-test"),
     ):
         told = {name: value for name, value in answer.headers.items() if "ratelimit" in name}
         assert set(told) == {

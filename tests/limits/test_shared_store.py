@@ -103,6 +103,44 @@ async def test_a_request_that_is_given_up_while_it_waits_holds_nothing(
         assert found.standings[0].money == 100
 
 
+async def test_a_request_that_is_given_up_as_its_grant_arrives_holds_nothing(
+    valkey: ValkeyProcess,
+) -> None:
+    slot = Claim("key:a/b", Ceiling(parallel=1))
+    async with sharing(valkey.url) as store:
+        waiting = store.reserve((slot,))
+        answer = waiting.send(None)
+        assert isinstance(answer, asyncio.Future)
+
+        async def granted_now() -> bool:
+            return answer.done()
+
+        await eventually(granted_now)
+        with pytest.raises(asyncio.CancelledError):
+            waiting.throw(asyncio.CancelledError())
+
+        async def free() -> bool:
+            return isinstance(await store.reserve((slot,)), Reservation)
+
+        await eventually(free)
+
+
+async def test_a_settlement_that_fails_keeps_nothing_from_the_others(
+    valkey: ValkeyProcess,
+) -> None:
+    """Somebody has written to a key of ours."""
+    spoiled, other = (Claim(f"key:{name}", Ceiling(tokens=100), tokens=50) for name in "ab")
+    async with sharing(valkey.url) as store:
+        both = limiter(store)
+        held = [await granted(both, claim) for claim in (spoiled, other)]
+        await valkey.command("SET", "{sluicegate}:limits:counts:key:a", "spoiled")
+        for each in held:
+            both.settle(each, 10, None)
+        assert (await granted(both, other)).standings[0].tokens == 60
+        assert store.lost == 1
+        assert store.available
+
+
 async def test_a_killed_server_is_replaced_by_local_counts_and_found_again(
     valkey: ValkeyProcess,
 ) -> None:

@@ -5,7 +5,7 @@
 -- the batch; then of each item the id of its reservation, what becomes of its slot ('free', 'hold',
 -- ''), tokens, window, money, since, period.
 -- A gateway numbers its batches upwards and sends the next when one is known to be done. So one that
--- is sent again, because its answer was lost, counts once.
+-- is sent again, because its answer was lost, counts once. Answers how many items have failed.
 if tonumber(redis.call('GET', KEYS[1]) or -1) >= tonumber(ARGV[4]) then
   return 0
 end
@@ -14,7 +14,7 @@ local now = tonumber(ARGV[1]) or server_time()
 local lease = tonumber(ARGV[2])
 local FIRST, FIELDS = 5, 7
 
-for n = 1, (#KEYS - 1) / 2 do
+local function settle(n)
   local counts_key, slots_key = KEYS[2 * n], KEYS[2 * n + 1]
   local at = FIRST + (n - 1) * FIELDS
   local id, slot, period = ARGV[at], ARGV[at + 1], ARGV[at + 6]
@@ -35,4 +35,12 @@ for n = 1, (#KEYS - 1) / 2 do
     end
   end
 end
-return 1
+
+-- An item that fails, for a key that somebody else has written, must not keep the others from it.
+local failed = 0
+for n = 1, (#KEYS - 1) / 2 do
+  if not pcall(settle, n) then
+    failed = failed + 1
+  end
+end
+return failed

@@ -36,7 +36,6 @@ _LOOK = 0.01  # seconds
 _RETRY = 0.5  # seconds between looks for a server that is away
 _LEASE = 60.0  # seconds that a slot stays taken without a word of its gateway
 _MARK = 86_400.0  # seconds that the last batch of settlements is remembered, to be counted once
-_TRIES = 20  # times that a batch is sent which the server refuses
 _MOST_SENT = 500  # settlements and reservations in one batch, so that the server is never held long
 _MOST_KEPT = 50_000  # settlements while the server is away; of more, the oldest are lost
 _PREFIX = "{sluicegate}:limits:"  # braces: on a Redis Cluster all keys lie on one node
@@ -94,7 +93,6 @@ class SharedStore:
         self._asked: deque[_Asked] = deque()
         self._ended: deque[tuple[str, Settlement]] = deque()
         self._unsure: _Batch | None = None  # sent, and not known to have arrived
-        self._refused = 0  # times in a row that the server refused the unsure batch
         self._held: dict[str, tuple[Claim, ...]] = {}  # reservations with slots, by id
         self._wake = asyncio.Event()
         self._found = asyncio.Event()
@@ -120,7 +118,12 @@ class SharedStore:
         id_ = f"{self._instance}:{next(self._numbers)}"
         self._asked.append(_Asked(id_, tuple(claims), answer))
         self._wake.set()
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                self._give_back(answer.result())  # granted, and nobody is left to use it
+            raise
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots; soon."""
@@ -155,8 +158,8 @@ class SharedStore:
             try:
                 async with _connected(self._url) as client:
                     await self._serve(client)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._lose(error)
+            except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+                self._lose(error)  # RuntimeError: uvloop's, of a connection that is closed
             await asyncio.sleep(_RETRY)
 
     async def _serve(self, client: Redis) -> None:
@@ -204,35 +207,33 @@ class SharedStore:
             for each in asked:
                 _fail(each)
             raise
-        if batch is not None:
-            self._judge(batch, replies.pop(0))
+        settled = replies.pop(0) if batch is not None else None
         for each, reply in zip(asked, replies, strict=True):
             self._answer(each, reply)
+        _raise_if_error(settled)
+        if batch is not None:
+            self._unsure = None
+            self.lost += cast("int", settled)
         for reply in replies:
             _raise_if_error(reply)
-
-    def _judge(self, batch: _Batch, reply: object) -> None:
-        """A server that is starting, or no longer the first, refuses for a while. Raises that."""
-        if isinstance(reply, Exception):
-            self._refused += 1
-            if self._refused < _TRIES:
-                raise reply
-            self.lost += len(batch.ends)
-        self._refused = 0
-        self._unsure = None
 
     def _answer(self, asked: _Asked, reply: object) -> None:
         if isinstance(reply, Exception):
             _fail(asked)
             return
         found = _read_reply(asked, cast("list[object]", reply))
-        if isinstance(found, Reservation):
-            if any(claim.requests and claim.ceiling.parallel for claim in found.claims):
-                self._held[found.id] = found.claims
-            if asked.answer.done():  # nobody waits for it any more
-                self.settle(found, 0, 0)
-        if not asked.answer.done():
+        if isinstance(found, Reservation) and any(
+            claim.requests and claim.ceiling.parallel for claim in found.claims
+        ):
+            self._held[found.id] = found.claims
+        if asked.answer.done():  # nobody waits for it any more
+            self._give_back(found)
+        else:
             asked.answer.set_result(found)
+
+    def _give_back(self, found: Reservation | Refusal) -> None:
+        if isinstance(found, Reservation):
+            self.settle(found, 0, 0)
 
     async def _hold(self, client: Redis, settle: str) -> None:
         """Keep the slots of what is still going on."""

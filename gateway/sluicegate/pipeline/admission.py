@@ -159,9 +159,9 @@ async def admit(plan: Plan) -> Admission:
 
 async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[tuple[str, str], ...]:
     """How a key stands, for an answer to a request that was not admitted."""
-    look = [each.claim(0, 0, 0) for each in _of_key(caller)]
-    if not look:
+    if caller.key is None or caller.key.limits is None:
         return ()
+    look = [each.claim(0, 0, 0) for each in _of_key(caller)]
     try:
         found = await gateway.limits.reserve(look)
     except StoreUnavailable:

@@ -8,13 +8,14 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
-from sluicegate.auth.authenticate import may_call
+from sluicegate.auth.authenticate import Caller, may_call
 from sluicegate.config import Pool
 from sluicegate.model import ApiError
+from sluicegate.pipeline.admission import standing_headers
 from sluicegate.pipeline.exchange import ClientGone, Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
-from sluicegate.pipeline.serve import error_headers, identify, request_id, serve
+from sluicegate.pipeline.serve import as_headers, error_headers, identify, request_id, serve
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
@@ -74,10 +75,10 @@ class PublicPort:
             await serve(self.gateway, exchange)
         elif path == "/models":
             _allow(request, "GET", "HEAD")
-            self._models(exchange)
+            await self._models(exchange)
         elif path.startswith(_MODELS):
             _allow(request, "GET", "HEAD")
-            self._model(exchange, unquote(path[len(_MODELS) :]))
+            await self._model(exchange, unquote(path[len(_MODELS) :]))
         elif path in ("/healthz", "/readyz"):
             _allow(request, "GET", "HEAD")
             status, body = (
@@ -91,7 +92,7 @@ class PublicPort:
                 code="unknown_url",
             )
 
-    def _models(self, exchange: HttpExchange) -> None:
+    async def _models(self, exchange: HttpExchange) -> None:
         """The pools that the caller may use, by name. Raises ApiError (401)."""
         live = self.gateway.store.current
         caller = identify(self.gateway, live, exchange.headers)
@@ -102,9 +103,9 @@ class PublicPort:
         }
         data = [_model_object(live, model, pools[model]) for model in sorted(pools)]
         body = msgspec.json.encode({"object": "list", "data": data})
-        exchange.send(200, _identified(), body)
+        exchange.send(200, (*_identified(), *await self._standing(caller)), body)
 
-    def _model(self, exchange: HttpExchange, model: str) -> None:
+    async def _model(self, exchange: HttpExchange, model: str) -> None:
         """Any name that a request may ask for, as one below a prefix. Raises ApiError."""
         live = self.gateway.store.current
         caller = identify(self.gateway, live, exchange.headers)
@@ -117,7 +118,11 @@ class PublicPort:
                 param="model",
             )
         body = msgspec.json.encode(_model_object(live, model, found[0].pool))
-        exchange.send(200, _identified(), body)
+        exchange.send(200, (*_identified(), *await self._standing(caller)), body)
+
+    async def _standing(self, caller: Caller) -> list[Header]:
+        """What a limited key is told with every answer."""
+        return as_headers(await standing_headers(self.gateway, caller))
 
     def _refuse(self, exchange: HttpExchange, error: ApiError) -> None:
         self.gateway.tally.refuse(error.error.code or str(error.status))
