@@ -205,6 +205,8 @@ async def test_the_error_told_is_that_of_the_model_asked_for(rig: Rig) -> None:
     ]
     assert (answer.status, answer.headers["retry-after"]) == (429, "50")
     assert answer.headers["x-sluicegate-deployment"] == "default/first"
+    counted = {"model": "first", "deployment": "default/first", "status": "429"}
+    assert await gateway.metric("sluicegate_requests_total", **counted) == 1
 
 
 async def test_fallbacks_are_tried_in_order_and_theirs_after_them(rig: Rig) -> None:

@@ -125,6 +125,8 @@ async def test_an_end_user_stays_with_one_deployment(rig: Rig) -> None:
         b'{"model":"gpt-test","input":"hi","metadata":{"user_id":"ada"}}',
     ]
     assert {await ask(gateway, body) for body in named} == homes["ada"]
+    strange = {"x-sluicegate-end-user": "\xff\xfe\u00e9"}
+    assert len({await ask(gateway, headers=strange) for _ in range(4)}) == 1
     assert {await ask(gateway) for _ in range(6)} == {"0", "1", "2"}  # nobody: by strategy
 
 

@@ -108,6 +108,13 @@ class _Failed(NamedTuple):
     tried: int
 
 
+class _Told(NamedTuple):
+    """What the client hears, and the pool that it is about."""
+
+    failed: _Failed
+    route: Route[Connector]
+
+
 class _Course:
     """The way of one request through its pools."""
 
@@ -129,7 +136,7 @@ class _Course:
         self._attempts = 0  # in all pools
         self._visited = [plan.route]
         self._fallbacks: list[tuple[str, Fallback]] = []  # of earlier pools, with their namespaces
-        self._told: tuple[AttemptFailed, Target[Connector]] | None = None  # of an earlier pool
+        self._told: _Told | None = None  # of an earlier pool
         self._refusals: list[Refusal] = []  # of those that were full, in all pools
         # What follows is of the pool of the moment.
         self._selection: Selection[Connector] | None = None
@@ -282,7 +289,7 @@ class _Course:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def _best(self) -> tuple[AttemptFailed, Target[Connector]] | None:
+    def _best(self) -> _Told | None:
         """The most useful of this pool's failures."""
         best = max(
             self._tried,
@@ -293,19 +300,19 @@ class _Course:
             ),
             default=None,
         )
-        return None if best is None else (best.failure, best.target)
+        return None if best is None else _Told(best, self._plan.route)
 
     def _error(self, now: float) -> ApiError:
         """What the client hears: of the model that it asked for, if anyone was asked there."""
         told = self._told or self._best()
         if now >= self._plan.deadline and self._last is Outcome.TIMEOUT:
-            told = (self._tried[-1].failure, self._tried[-1].target)
+            told = _Told(self._tried[-1], self._plan.route)
         if told is None:
             if self._refusals:
                 return refusals_error(self._visited[0].pool.model, self._refusals)
             return nothing_to_try(self._plan.name, self._visited[0])
-        failure, self._plan.target = told
-        return failure.error
+        self._plan.route, self._plan.target = told.route, told.failed.target
+        return told.failed.failure.error
 
 
 def nothing_to_try(name: str, route: Route[Connector]) -> ApiError:

@@ -19,6 +19,8 @@ from sluicegate.routing.attempts import Attempt, Outcome, Skipped
 from sluicegate.routing.snapshot import Route, Target
 from sluicegate.telemetry.logs import log
 
+_EARLY = 0.01  # seconds by which a timer may be ahead of the clock
+
 
 class AttemptFailed(Exception):
     """An attempt ended without anything for the client.
@@ -113,7 +115,7 @@ class Running:
         plan.gateway.tally.attempted(target.label, outcome)
         now = monotonic()
         # That a client has no time, or the gateway none, says nothing about the deployment.
-        cut_short = now >= plan.deadline or plan.gateway.closing.begun
+        cut_short = now >= plan.deadline - _EARLY or plan.gateway.closing.begun
         if outcome.blames and not cut_short:
             wait = failure.error.retry_after if outcome is Outcome.RATE_LIMITED else None
             target.state.failed(

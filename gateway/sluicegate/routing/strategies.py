@@ -65,7 +65,7 @@ Picker: TypeAlias = Callable[[Ready, Asked, float], AnyTarget]
 
 def affinity_of(name: str) -> int:
     """The number that an end user's or a key's name is hashed to."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+    return int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=8).digest(), "big")
 
 
 def weighted(ready: Ready, asked: Asked, now: float) -> AnyTarget:
