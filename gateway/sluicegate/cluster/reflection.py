@@ -25,10 +25,9 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
-class _PeekedMeta(msgspec.Struct, rename="camel"):
+class _PeekedMeta(msgspec.Struct):
     name: str = ""
     namespace: str = ""
-    resource_version: str = ""
 
 
 class _Peeked(msgspec.Struct):
@@ -80,7 +79,6 @@ class Reflection(Generic[T]):
         self.objects: Mapping[ObjectKey, T] = MappingProxyType(self._held.objects)
         self.undecodable: Mapping[ObjectKey, str] = MappingProxyType(self._held.faults)
         self.resource_version = ""
-        self.synced = False
 
     def begin_list(self) -> None:
         """A list starts; what an unfinished one has brought is forgotten."""
@@ -89,8 +87,7 @@ class Reflection(Generic[T]):
 
     def listed(self, item: bytes) -> None:
         """One object of the list. Raises ClusterError where it is none."""
-        meta = _peek(item)
-        key = ObjectKey(meta.namespace, meta.name)
+        key = _peek(item)
         self._missing.discard(key)
         self._read(key, item, self._listed)
 
@@ -101,12 +98,11 @@ class Reflection(Generic[T]):
         self._held.update(self._listed)
         changed = frozenset(self._missing).union(self._listed.marks)
         self.resource_version = resource_version
-        self.synced = True
         self._missing, self._listed = set(), _Held()
         return changed
 
     def told(self, line: bytes) -> ObjectKey | None:
-        """One line of a watch; the key that it changed, if any.
+        """One line of a watch that began at the last list; the key that it changed, if any.
 
         Raises ClusterError for an ERROR event (Gone where the version is too old) and for what is
         no event: either way only a list can go on.
@@ -114,9 +110,7 @@ class Reflection(Generic[T]):
         event = _read_event(line)
         if event.type == "ERROR":
             raise status_error(event.object)
-        meta = _peek(event.object)
-        self.resource_version = meta.resource_version
-        key = ObjectKey(meta.namespace, meta.name)
+        key = _peek(event.object)
         match event.type:
             case "ADDED" | "MODIFIED":
                 changed = _Held[T]()
@@ -163,15 +157,12 @@ def _read_event(line: bytes) -> _Event:
         raise GarbledAnswer(str(error)) from None
 
 
-def _peek(item: bytes | msgspec.Raw) -> _PeekedMeta:
+def _peek(item: bytes | msgspec.Raw) -> ObjectKey:
     try:
-        return _peeked.decode(item).metadata
+        meta = _peeked.decode(item).metadata
     except RecursionError:  # managedFields are as deep as the object
         found = members(members(bytes(item)).get("metadata", b""))
-        return _PeekedMeta(
-            name=text_of(found.get("name")),
-            namespace=text_of(found.get("namespace")),
-            resource_version=text_of(found.get("resourceVersion")),
-        )
+        return ObjectKey(text_of(found.get("namespace")), text_of(found.get("name")))
     except msgspec.DecodeError as error:
         raise GarbledAnswer(str(error)) from None
+    return ObjectKey(meta.namespace, meta.name)
