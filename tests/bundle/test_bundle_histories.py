@@ -10,7 +10,15 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundle_secrets import Shelf, config_of, deployment_entry, key_entry, large_config, plan
+from bundle_secrets import (
+    Shelf,
+    config_of,
+    deployment_entry,
+    key_entry,
+    large_config,
+    plan,
+    revision_of,
+)
 from sluicegate.bundle import (
     SHARDS,
     Bundle,
@@ -21,7 +29,6 @@ from sluicegate.bundle import (
     tidying,
 )
 from sluicegate.config import Config, Entry
-from sluicegate.pipeline.live import revision_of
 
 
 @functools.cache

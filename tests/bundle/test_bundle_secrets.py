@@ -24,6 +24,7 @@ from bundle_secrets import (
     other_entries,
     plan,
     published,
+    revision_of,
 )
 from sluicegate.bundle import (
     INLINE_LIMIT,
@@ -45,7 +46,6 @@ from sluicegate.bundle import (
     tidying,
 )
 from sluicegate.config import ClientKey, Config, Deployment, Entry
-from sluicegate.pipeline.live import revision_of
 
 SMALL = config_of(iter((key_entry("a"), key_entry("b"), deployment_entry("one"), *other_entries())))
 LARGE = large_config(keys=2000, deployments=200)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bundle_secrets import large_config, plan
+from bundle_secrets import large_config, plan, revision_of
 from cluster_identities import (
     install,
     make_namespace,
@@ -38,7 +38,6 @@ from sluicegate.cluster import (
     load_access,
 )
 from sluicegate.config import Config, EchoUpstream, Entry
-from sluicegate.pipeline.live import revision_of
 
 ASK = b'{"model":"echo","input":"hi"}'
 NAME = "sluicegate"

@@ -19,13 +19,14 @@ from bundle_secrets import (
     large_config,
     other_entries,
     plan,
+    revision_of,
 )
 from eventually import eventually
 from fake_cluster import CONFIG, NAMESPACE, FakeCluster, fake_cluster
 from sluicegate.bundle import Stamp, Standing, index_data, plan_steps, read_index, shard_of
 from sluicegate.cluster import Timing
 from sluicegate.config import Config, Entry
-from sluicegate.pipeline.live import LiveStore, revision_of
+from sluicegate.pipeline.live import LiveStore
 from sluicegate.source.cluster import ClusterSource, ClusterTiming
 from sluicegate.source.cluster_lease import ClusterPlace, LeaseTiming
 from sluicegate.source.cluster_status import ClusterStatus

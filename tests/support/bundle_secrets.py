@@ -40,6 +40,7 @@ from sluicegate.config import (
     Parameters,
     Pool,
     SecretCredential,
+    config_revision_steps,
     entry_revision,
 )
 
@@ -54,6 +55,10 @@ def done(steps: Generator[object, None, T]) -> T:
             next(steps)
         except StopIteration as stop:
             return stop.value
+
+
+def revision_of(config: Config) -> str:
+    return done(config_revision_steps(config))
 
 
 def config_of(entries: Mapping[str, Entry] | Iterator[Entry]) -> Config:

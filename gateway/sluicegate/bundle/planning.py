@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from sluicegate.bundle.index import Index, index_data
 from sluicegate.bundle.layout import INLINE_LIMIT, SCHEMA_VERSION, SHARD_LIMIT, SHARDS, shard_of
 from sluicegate.bundle.reading import Bundle
-from sluicegate.bundle.shards import Packed, content_steps, pack_steps, revision_steps, shard_steps
+from sluicegate.bundle.shards import Packed, content_steps, pack_steps, shard_steps
 from sluicegate.bundle.standing import Stamp, Standing
-from sluicegate.config import Config, canonical
+from sluicegate.config import Config, canonical, config_revision_steps
 
 _COMPARED = 200  # entries that are compared in one slice
 _NAMED = 5  # entries that an error names
@@ -72,7 +72,7 @@ def plan_steps(
         schema_version=SCHEMA_VERSION,
         epoch=stamp.epoch,
         sequence=stamp.sequence,
-        revision=(yield from revision_steps(config)),
+        revision=(yield from config_revision_steps(config)),
         published_at=stamp.published_at,
         inline=sum(len(part.octets) for part in parts if part is not None) <= INLINE_LIMIT,
         shards=tuple(part.shard if part is not None else None for part in parts),

@@ -10,17 +10,15 @@ from typing import NamedTuple
 import msgspec
 
 from sluicegate.bundle.index import Refused, Shard
-from sluicegate.config import Config, Entry, canonical, entry_revision
+from sluicegate.config import Config, Entry, canonical, entry_revision, revision_of_sum
 
 # How much is done between two chances for the event loop to serve requests.
 _ENTRIES = 25
-_SUMMED = 1000
 _OCTETS = 32 * 1024
 _GZIP = 31  # zlib's name for gzip with a window of 32 KiB; its header holds no time
 _LEVEL = 6
 # No shard of SHARD_LIMIT comes near this; what claims more is refused before it is expanded.
 _LARGEST = 64 * 1024 * 1024
-_REVISIONS = 1 << 48
 
 _entry_decoder = msgspec.json.Decoder(Entry)
 _content_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -108,7 +106,7 @@ class Edition:
     @property
     def revision(self) -> str:
         """The revision of what is there now."""
-        return _revision(self._sum)
+        return revision_of_sum(self._sum)
 
     def drop(self, entry_ids: Iterable[str]) -> None:
         """Leave entries out."""
@@ -142,20 +140,6 @@ class Edition:
         self._entries[entry_id] = entry
         self._revisions[entry_id] = entry_revision(entry)
         self._sum += int(self._revisions[entry_id], 16)
-
-
-def revision_steps(config: Config) -> Generator[None, None, str]:
-    """12 hex digits that name the content: the sum of the entries' hashes, whatever their order."""
-    total = 0
-    for count, revision in enumerate(config.revisions.values(), 1):
-        total += int(revision, 16)
-        if count % _SUMMED == 0:
-            yield
-    return _revision(total)
-
-
-def _revision(total: int) -> str:
-    return f"{total % _REVISIONS:012x}"
 
 
 def _entry(entry_id: str, text: bytes) -> Entry:

@@ -5,7 +5,12 @@ seconds (UTC), durations are seconds, money is a decimal string in USD. It knows
 nor HTTP.
 """
 
-from sluicegate.config.codec import canonical, entry_revision
+from sluicegate.config.codec import (
+    canonical,
+    config_revision_steps,
+    entry_revision,
+    revision_of_sum,
+)
 from sluicegate.config.entries import (
     AmbientCredential,
     AnthropicUpstream,
@@ -81,5 +86,7 @@ __all__ = [
     "Upstream",
     "VertexAIUpstream",
     "canonical",
+    "config_revision_steps",
     "entry_revision",
+    "revision_of_sum",
 ]

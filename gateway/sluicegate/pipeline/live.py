@@ -8,14 +8,12 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from sluicegate.auth.authenticate import KeyIndex
-from sluicegate.config import Config, Credential, Deployment
+from sluicegate.config import Config, Credential, Deployment, config_revision_steps
 from sluicegate.providers import PROVIDERS
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.health import States
 from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps, client_keys
 from sluicegate.telemetry.logs import log
-
-_MASK = (1 << 48) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class LiveStore:
         again.
         """
         previous = self.current
-        revision = revision_of(config)
+        revision = yield from config_revision_steps(config)
         if sequence is None and revision == previous.snapshot.revision:
             return
         number = sequence if sequence is not None else previous.snapshot.sequence + 1
@@ -69,11 +67,3 @@ class LiveStore:
         if provider is None:
             raise Unavailable("its provider is not part of this gateway")
         return provider.connector(deployment, credential, self._environ)
-
-
-def revision_of(config: Config) -> str:
-    """12 hex digits that name the content.
-
-    The sum of the entries' hashes, so that order plays no part.
-    """
-    return f"{sum(int(revision, 16) for revision in config.revisions.values()) & _MASK:012x}"
