@@ -322,6 +322,22 @@ async def test_a_relist_ends_with_the_reflector(
         await asked
 
 
+@pytest.mark.parametrize("error", [TimeoutError, OSError, KeyError])
+async def test_only_a_faulty_callback_ends_it(
+    server: ScriptedApiServer, client: ClusterClient, error: type[Exception]
+) -> None:
+    def fail(keys: frozenset[ObjectKey]) -> None:
+        if keys:
+            raise error("a callback's")
+
+    reflector = Reflector(client, SECRETS, bytes, on_change=fail, namespace="ns", timing=FAST)
+    running = asyncio.create_task(reflector.run())
+    watch = await server.watched()
+    watch.send(server.put("a", 1))
+    with pytest.raises(error, match="a callback's"):
+        await asyncio.wait_for(running, 10)
+
+
 async def test_a_line_may_come_in_any_pieces(
     server: ScriptedApiServer, client: ClusterClient
 ) -> None:

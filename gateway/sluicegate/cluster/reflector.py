@@ -170,12 +170,15 @@ class Reflector(Generic[T]):
             return
         spread = random.uniform(0.9, 1.1)  # noqa: S311 - not for secrets
         seconds = self._timing.relist * spread
-        with contextlib.suppress(TimeoutError):
-            try:
-                async with asyncio.timeout(seconds) as self._watching:
-                    await self._follow(math.ceil(seconds) + 1)  # we end it first
-            finally:
-                self._watching = None
+        self._watching = due = asyncio.timeout(seconds)
+        try:
+            async with due:
+                await self._follow(math.ceil(seconds) + 1)  # we end it first
+        except TimeoutError:
+            if not due.expired():  # a callback's
+                raise
+        finally:
+            self._watching = None
 
     async def _follow(self, seconds: int) -> None:
         begun = time.monotonic()
