@@ -119,6 +119,9 @@ class ControlLoop:
             self._fleet.gone(name)
         else:
             self._fleet.hear(report, time.monotonic(), first_list=first_list)
+        serving = self._fleet.at(time.monotonic()).serving
+        if serving:
+            self._measures.acknowledged(min(gateway.sequence for gateway in serving))
         self._statuses.wake()
 
     def replicas_changed(self, replicas: int | None) -> None:

@@ -39,6 +39,13 @@ class Measures:
             "Passes that ended in an error.",
             registry=self._registry,
         )
+        self._acknowledged = Histogram(
+            "sluicegate_operator_acknowledged_seconds",
+            "Time from the index's answer until every gateway has acknowledged that sequence.",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._open: dict[int, float] = {}  # sequences that some gateway has not acknowledged
         self.problem: str | None = None
         self.published_at: float | None = None
 
@@ -51,8 +58,15 @@ class Measures:
         """A configuration was published, in so many seconds."""
         self._passes.observe(seconds)
         self._sequence.set(sequence)
+        self._open[sequence] = time.monotonic()
         self.problem = None
         self.published_at = time.monotonic()
+
+    def acknowledged(self, sequence: int) -> None:
+        """Every gateway has acknowledged this sequence."""
+        now = time.monotonic()
+        for one in [one for one in self._open if one <= sequence]:
+            self._acknowledged.observe(now - self._open.pop(one))
 
     def failed(self, problem: str) -> None:
         """A pass ended in an error. The text is safe to show."""

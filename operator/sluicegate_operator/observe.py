@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from sluicegate.bundle import secret_names
 from sluicegate.cluster import (
     API_KEYS,
     DEPLOYMENTS,
@@ -52,6 +53,12 @@ class Scope:
     selector: str = ""
     require_label: bool = True
     gateway_deployment: str | None = None
+
+    @property
+    def bundle(self) -> frozenset[SecretRef]:
+        """The Secrets that the bundle is in."""
+        names = secret_names(self.config_name)
+        return frozenset(SecretRef(self.config_namespace, name) for name in names)
 
     @property
     def leader_lease(self) -> str:

@@ -70,7 +70,9 @@ class Operator:
         )
         self.control = ControlLoop(
             observation=lambda listener: Observation(client, scope, listener),
-            credentials=lambda world, version_of: Credentials(client, world, version_of),
+            credentials=lambda world, version_of: Credentials(
+                client, world, version_of, scope.bundle
+            ),
             publisher=Publisher(client, scope.config_namespace, scope.config_name, time.time),
             leader=self._leader,
             agenda=self._agenda,

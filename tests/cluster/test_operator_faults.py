@@ -277,3 +277,18 @@ async def test_many_keys_are_minted_at_once(cluster: OperatedCluster) -> None:
     for number in range(count):
         await cluster.key_ready(f"k-{number}")
     assert sum("client key minted" in line for line in operator.log) == count
+
+
+async def test_nothing_is_published_before_every_kind_is_known(cluster: OperatedCluster) -> None:
+    await cluster.admin.delete(CRDS, "apikeys.sluicegate.dev")
+    operator = await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await cluster.deployment("a")
+    await operator.until_said("apikeys: 404")
+    assert (await operator.ask("/readyz"))[0] == 503
+    assert (await operator.ask("/healthz"))[0] == 200
+    await asyncio.sleep(1)
+    assert gateway.sequences == []
+    await apply_manifests(cluster.admin, *sorted((ROOT / "crds").glob("*.yaml")))
+    await cluster.ready("a")
+    assert (await operator.ask("/readyz"))[0] == 200
