@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_MOST_OPEN = 1000
 
 
 class Measures:
@@ -59,6 +60,8 @@ class Measures:
         self._passes.observe(seconds)
         self._sequence.set(sequence)
         self._open[sequence] = time.monotonic()
+        if len(self._open) > _MOST_OPEN:  # there is no gateway, or none that answers
+            del self._open[min(self._open)]
         self.problem = None
         self.published_at = time.monotonic()
 
