@@ -1,13 +1,18 @@
-"""Databases of the tests' own."""
+"""Databases of the tests' own, and gateways with a ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
+from gateway_rig import Rig
 from postgres_process import PROGRAMS, PostgresProcess, postgres_process
+from sluicegate.ledger import LedgerSettings
+from sluicegate.server.process import ServerSettings
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,25 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     server = request.getfixturevalue("postgres")
     assert isinstance(server, PostgresProcess)
     return server.new_database()
+
+
+@pytest.fixture(autouse=True)
+def _no_system_cas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here needs the machine's CAs, and reading them is most of a gateway's start."""
+    empty = tmp_path / "no-cas.pem"
+    empty.write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(empty))
+    monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with AsyncExitStack() as stack:
+        yield Rig(stack)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> ServerSettings:
+    """A gateway that keeps a ledger in the test's folder."""
+    ledger = LedgerSettings(tmp_path / "state")
+    return ServerSettings(port=0, admin_port=0, drain_seconds=0.0, ledger=ledger)

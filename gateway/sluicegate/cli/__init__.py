@@ -15,6 +15,7 @@ _COMMANDS = {
     "crds": ("sluicegate.cli.crds", "crds"),
     "key": ("sluicegate.cli.key", "key_group"),
     "import": ("sluicegate.cli.import_", "import_group"),
+    "spend": ("sluicegate.cli.spend", "spend"),
     "responses": ("sluicegate.cli.responses", "responses_command"),
 }
 

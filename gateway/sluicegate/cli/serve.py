@@ -16,6 +16,7 @@ import uvloop
 
 from sluicegate.cluster import Access, AccessError, load_access
 from sluicegate.compile import Settings
+from sluicegate.ledger import LedgerSettings
 from sluicegate.limits import OnFailure
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.exchange import ExchangeLimits
@@ -108,7 +109,7 @@ def _port(value: str) -> int:
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
-    help="Where minted keys and the last good bundle are kept.  [default: per user]",
+    help="Where minted keys, the last good bundle and the ledger are kept.  [default: per user]",
 )
 @click.option(
     "--max-body", type=click.IntRange(1), default=20 * 1024 * 1024, help="Bytes a request may have."
@@ -150,6 +151,24 @@ def _port(value: str) -> int:
     help="While that is away: count in memory, or reject what is limited.",
 )
 @click.option(
+    "--store-url",
+    metavar="URL",
+    show_envvar=True,
+    help="Where the spend ledger is: postgresql://…, sqlite:///file, or none.  "
+    "[default: a file in the state folder]",
+)
+@click.option(
+    "--cost-in-streams",
+    is_flag=True,
+    help="Add usage.cost to the last event of every stream, not only where the client asks.",
+)
+@click.option(
+    "--end-user-hash-key",
+    metavar="TEXT",
+    show_envvar=True,
+    help="Write end users down as an HMAC with this key, not by their names.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
 def serve(
@@ -177,6 +196,9 @@ def serve(
     upstream_ca: Path | None,
     limits_url: str | None,
     limits_on_failure: str,
+    store_url: str | None,
+    cost_in_streams: bool,
+    end_user_hash_key: str | None,
     log_level: str,
 ) -> None:
     """Serve /v1/responses from a folder of manifests, and take every change live.
@@ -197,6 +219,7 @@ def serve(
         )
     logs.configure(log_level)
     environ = dict(os.environ)
+    state_dir = state_dir or default_state_dir(environ)
     settings = ServerSettings(
         host=host,
         port=port,
@@ -207,11 +230,13 @@ def serve(
         idle_seconds=idle_timeout,
         limits=ExchangeLimits(max_body, body_timeout, stall_timeout),
         allow_anonymous=allow_anonymous is not None,
+        ledger=None if store_url == "none" else LedgerSettings(state_dir, store_url or None),
+        end_user_key=end_user_hash_key.encode() if end_user_hash_key else None,
+        cost_in_streams=cost_in_streams,
         limits_url=limits_url or None,
         limits_on_failure=OnFailure(limits_on_failure),
     )
 
-    state_dir = state_dir or default_state_dir(environ)
     if manifests is not None:
         served, source = str(manifests), _folder_source(manifests, state_dir, environ)
     elif litellm_config is not None:

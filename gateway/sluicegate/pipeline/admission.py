@@ -189,15 +189,9 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
     return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
 
 
-def settle(
-    plan: Plan, admission: Admission | None, usage: Usage | None, cost: Decimal | None
-) -> None:
-    """Count what a request has really used, now that it is over; None: not known.
-
-    What nobody has answered has used nothing.
-    """
-    if not plan.answered:
-        usage, cost = Usage(), Decimal(0)
+def settle(plan: Plan, admission: Admission | None) -> None:
+    """Count what a request has really used, now that it is over."""
+    usage, cost = plan.account.usage, plan.account.cost
     if admission is not None:
         admission.settle(usage, cost)
     if plan.held is not None:
@@ -314,13 +308,6 @@ def _expected_cost(plan: Plan, target: Target[Connector]) -> int:
     """In nano-USD; 0: no price is known."""
     cost = answer_cost(_priced(plan, target), _expected(plan), at=plan.gateway.clock())
     return 0 if cost is None else _bounded(cost)
-
-
-def cost_of(plan: Plan, usage: Usage | None) -> Decimal | None:
-    """USD for what the latest attempt used; None: not known."""
-    if usage is None or plan.target is None:
-        return None
-    return answer_cost(_priced(plan, plan.target), usage, at=plan.gateway.clock())
 
 
 def _priced(plan: Plan, target: Target[Connector]) -> Priced:

@@ -63,20 +63,20 @@ async def attempt(
     plan: Plan, target: Target[Connector], relay: Relay | None
 ) -> WholeAnswer | OpenStream:
     """One attempt, until it has something for the client. Raises AttemptFailed."""
-    translator = target.connector.translator(
-        plan.request, upstream_model(plan.route, target, plan.name)
-    )
+    model = upstream_model(plan.route, target, plan.name)
+    translator = target.connector.translator(plan.request, model)
     try:
         call = translator.request()
     except ApiError as refused:
         raise AttemptFailed(Outcome.CLIENT_ERROR, refused) from refused
     plan.dropped = translator.dropped
     if isinstance(call, UpstreamCall):
-        answer = await _send(plan, target, translator, call)
+        answer = await _send(plan, target, translator, call, model)
         if relay is None:
             return await _read_whole(plan, target, translator, answer)
         source: EventSource = UpstreamEvents(answer, translator)
     else:
+        plan.account.sending(target, plan.route.pool.model, model)
         own = monotonic() + target.deployment.timeouts.total
         source = LocalEvents(call.steps, min(plan.deadline, own), plan.gateway.closing)
         if relay is None:
@@ -87,7 +87,7 @@ async def attempt(
 
 
 async def _send(
-    plan: Plan, target: Target[Connector], translator: Translator, call: UpstreamCall
+    plan: Plan, target: Target[Connector], translator: Translator, call: UpstreamCall, model: str
 ) -> UpstreamAnswer:
     """The upstream's 2xx answer, its body unread. Raises AttemptFailed for any other."""
     origin, _ = _origin(call.base_url)
@@ -95,10 +95,13 @@ async def _send(
     if call.authorization is not None:
         headers = (*headers, *await _authorization(plan, target, call))
     request = UpstreamRequest(origin, call.method, call.target, headers, call.body)
+    plan.account.sending(target, plan.route.pool.model, model)
     try:
         answer = await plan.gateway.transport.send(request, _timeouts(plan, target.deployment))
         status = answer.status
     except UpstreamError as error:
+        if not error.sent:
+            plan.account.unsent()
         raise _transport_failure(target, error) from error
     if 200 <= status < 300:
         return answer

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sluicegate.auth.upstream import Authorizer
 from sluicegate.limits import Limiter, MemoryStore
+from sluicegate.pipeline.account import Books
 from sluicegate.pipeline.closing import Closing
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.telemetry.metrics import Tally
@@ -31,4 +32,5 @@ class Gateway:
     max_answer_bytes: int = 64 * 1024 * 1024
     authorizer: Authorizer = field(default_factory=Authorizer)
     closing: Closing = field(default_factory=Closing)
+    books: Books = field(default_factory=Books)
     limits: Limiter = field(default_factory=lambda: Limiter(MemoryStore(time.time)))

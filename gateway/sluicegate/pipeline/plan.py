@@ -8,10 +8,12 @@ from time import monotonic
 
 import msgspec
 
+from sluicegate.api.outcome import terminal_outcome
 from sluicegate.api.request import ResponsesRequest
 from sluicegate.auth.authenticate import Caller
 from sluicegate.limits import Reservation
 from sluicegate.model import ApiError
+from sluicegate.pipeline.account import Account
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
 from sluicegate.providers.contract import Connector
@@ -47,11 +49,11 @@ class Plan(msgspec.Struct):
     name: str  # the public name without @namespace
     deadline: float
     request_id: str
+    account: Account
     course: list[Attempt | Skipped] = msgspec.field(default_factory=list[Attempt | Skipped])
     target: Target[Connector] | None = None  # of the latest attempt
     dropped: tuple[str, ...] = ()  # by the latest attempt, of what the client asked for
-    answered: bool = False  # by a deployment; `held` is what is reserved of it
-    held: Reservation | None = None
+    held: Reservation | None = None  # of the deployment that has answered
 
 
 class Running:
@@ -73,7 +75,8 @@ class Running:
     def answered(self) -> None:
         """There is something that the client may be given."""
         plan, target, now = self._plan, self.target, monotonic()
-        self._answered = plan.answered = True
+        self._answered = True
+        plan.account.output_began()
         plan.held = self._held
         target.state.answered(now, self.began, streamed=plan.request.stream)
         plan.course.append(Attempt(target.label, Outcome.OK, 200, now - self.began))
@@ -88,10 +91,12 @@ class Running:
         outcome, status = failure.outcome, failure.status
         seconds = monotonic() - self.began
         self._plan.course.append(Attempt(self.target.label, outcome, status, seconds))
+        self._plan.account.failed(outcome, status)
         self._book(failure)
 
     def broke(self, failure: AttemptFailed) -> None:
         """It has failed in the middle of its answer."""
+        self._plan.account.breaks(Outcome.BROKEN_STREAM)
         self._book(AttemptFailed(Outcome.BROKEN_STREAM, failure.error, failure.status))
 
     def cancelled(self) -> None:
@@ -99,6 +104,12 @@ class Running:
         seconds = monotonic() - self.began
         self._plan.course.append(Attempt(self.target.label, Outcome.CANCELLED, None, seconds))
         self._plan.gateway.tally.attempted(self.target.label, Outcome.CANCELLED)
+        self._plan.account.left(Outcome.CANCELLED)
+
+    def abandoned(self, so_far: bytes) -> None:
+        """The client has left in the middle of its answer; `so_far` would have ended that."""
+        known = terminal_outcome(so_far) if so_far else None
+        self._plan.account.left(Outcome.CANCELLED, known, so_far)
 
     def end(self) -> None:
         """It is over, however it went. A second time changes nothing."""

@@ -15,6 +15,7 @@ from sluicegate.providers.contract import Translator
 _HOLD = 2.0
 _HOLD_BYTES = 256 * 1024  # nor more than this: a prelude is two small events
 _NOTHING: list[Event] = []
+_LEFT = ApiError(499, "The client has left.")
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -29,14 +30,22 @@ class Relay:
         "_head",
         "_held",
         "_held_bytes",
+        "_settle",
         "_timer",
         "_translator",
         "begun",
         "terminal",
     )
 
-    def __init__(self, exchange: Exchange, head: Callable[[], Iterable[Header]]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        head: Callable[[], Iterable[Header]],
+        settle: Callable[[bytes], bytes],
+    ) -> None:
+        """`settle` gets the terminal event's frame before it goes out, and answers what goes."""
         self._exchange = exchange
+        self._settle = settle
         self._head = head  # asked when the stream begins, so that it names the attempts until then
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -79,9 +88,9 @@ class Relay:
             self._exchange.begin(self._head())
             frames = self._held + frames
             self._held = []
-        for event in reversed(events):
+        for back, event in enumerate(reversed(events), 1):
             if event.type in TERMINAL_EVENTS:
-                self.terminal = event.frame
+                self.terminal = frames[-back] = self._settle(event.frame)
                 frames.append(_DONE)
                 self._exchange.end(b"".join(frames))
                 return
@@ -96,6 +105,13 @@ class Relay:
         """End a stream that has begun: `error`, then `response.failed` with the output so far."""
         if self._translator is not None and self.terminal is None:
             self.write(self._translator.fail(error))
+
+    def so_far(self) -> bytes:
+        """The event that would end the answer as it stands; empty where there is none."""
+        if self._translator is None or self.terminal is not None:
+            return b""
+        events = self._translator.fail(_LEFT)
+        return events[-1].frame if events else b""
 
     def close(self) -> None:
         """Nothing more is written, whatever was held back."""

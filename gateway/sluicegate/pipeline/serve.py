@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from time import monotonic
 
+from sluicegate.api.cost import plain, with_cost
 from sluicegate.api.outcome import answer_outcome, terminal_outcome
-from sluicegate.api.request import decode_request
+from sluicegate.api.request import ResponsesRequest, decode_request
 from sluicegate.auth.authenticate import (
     Caller,
     authenticate,
@@ -17,15 +18,16 @@ from sluicegate.auth.authenticate import (
     model_refused,
     presented_key,
 )
-from sluicegate.model import ApiError, Event, Usage
+from sluicegate.model import ApiError, Event
+from sluicegate.pipeline.account import Account
 from sluicegate.pipeline.admission import (
     Admission,
     admit,
-    cost_of,
     limited,
     settle,
     standing_headers,
 )
+from sluicegate.pipeline.asking import end_user
 from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, broken, next_events
 from sluicegate.pipeline.course import first_answer
 from sluicegate.pipeline.exchange import ClientGone, Exchange, Header
@@ -33,6 +35,7 @@ from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
 from sluicegate.pipeline.plan import AttemptFailed, Plan, Running
 from sluicegate.pipeline.relay import Relay
+from sluicegate.pipeline.tags import tags
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import describe
 from sluicegate.routing.snapshot import Route
@@ -43,6 +46,7 @@ _NOT_VISIBLE = re.compile(r"[^!-~]")
 _LONGEST_DROPPED = 2000  # characters of a header
 _SHOWN = 200  # characters of a client's own word that an error repeats
 _FAILED = "500"
+_NO_TAGS: Mapping[str, str] = {}
 _CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
 
 
@@ -69,21 +73,25 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     caller: Caller | None = None
     plan: Plan | None = None
     admission: Admission | None = None
-    status, usage = _FAILED, None  # unless something better is found to have happened
+    status = _FAILED  # unless something better is found to have happened
     gateway.tally.in_flight += 1
     try:
         caller = identify(gateway, live, exchange.headers)
         request = decode_request(await exchange.read_body())
         deadline = _deadline(exchange.headers, began)
         route, name = find_route(live, caller, request.model)
-        plan = Plan(gateway, live, caller, request, exchange.headers, route, name, deadline, own_id)
+        account = _account(gateway, caller, request, exchange.headers, own_id)
+        plan = Plan(
+            *(gateway, live, caller, request, exchange.headers),
+            *(route, name, deadline, own_id, account),
+        )
         if limited(caller):
             admission = await admit(plan)
             headers += as_headers(admission.headers)
         if request.stream:
-            status, usage = await _stream(plan, exchange, headers, admission)
+            status = await _stream(plan, exchange, headers, admission)
         else:
-            status, usage = await _whole(plan, exchange, headers, admission)
+            status = await _whole(plan, exchange, headers, admission)
     except ApiError as error:
         status = str(error.status)
         if caller is not None and admission is None and not error.headers and limited(caller):
@@ -103,9 +111,9 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     finally:
         gateway.tally.in_flight -= 1
         if plan is not None:
-            gateway.tally.finished(_labels(plan, status), monotonic() - began, usage)
+            gateway.tally.finished(_labels(plan, status), monotonic() - began)
             if admission is not None or plan.held is not None:
-                settle(plan, admission, usage, cost_of(plan, usage))
+                settle(plan, admission)
 
 
 def identify(gateway: Gateway, live: Live, headers: Mapping[str, str]) -> Caller:
@@ -133,6 +141,25 @@ def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector]
     return found
 
 
+def _account(
+    gateway: Gateway,
+    caller: Caller,
+    request: ResponsesRequest,
+    headers: Mapping[str, str],
+    own_id: str,
+) -> Account:
+    """Raises ApiError (400) for tags that can't be meant."""
+    return Account(
+        gateway.books,
+        gateway.tally,
+        caller,
+        own_id,
+        request,
+        end_user=end_user(headers, request),
+        tags=tags(headers, caller.key.tags if caller.key is not None else _NO_TAGS),
+    )
+
+
 def _deadline(headers: Mapping[str, str], began: float) -> float:
     """The client's own deadline, `x-sluicegate-timeout` in seconds, as a monotonic time.
 
@@ -157,18 +184,30 @@ def _deadline(headers: Mapping[str, str], began: float) -> float:
 
 async def _whole(
     plan: Plan, exchange: Exchange, headers: list[Header], admission: Admission | None
-) -> tuple[str, Usage | None]:
+) -> str:
     answer, _ = await first_answer(plan, None, admission)
     if not isinstance(answer, WholeAnswer):
         raise TypeError("a request that is not streamed has a whole answer")
+    cost = plan.account.answered(answer_outcome(answer.body), answer.body)
+    if cost is not None:
+        headers.append((b"x-sluicegate-cost-usd", plain(cost).encode()))
     exchange.send(200, (*headers, *_attempt_headers(plan)), answer.body)
-    return "200", answer_outcome(answer.body).usage
+    return "200"
 
 
 async def _stream(
     plan: Plan, exchange: Exchange, headers: list[Header], admission: Admission | None
-) -> tuple[str, Usage | None]:
-    relay = Relay(exchange, lambda: (*headers, *_attempt_headers(plan)))
+) -> str:
+    status = _FAILED
+
+    def settle_call(terminal: bytes) -> bytes:
+        nonlocal status
+        outcome = terminal_outcome(terminal)
+        status = _FAILED if outcome.status == "failed" else "200"
+        cost = plan.account.answered(outcome, terminal)
+        return with_cost(terminal, cost) if _tells_cost(plan) else terminal
+
+    relay = Relay(exchange, lambda: (*headers, *_attempt_headers(plan)), settle_call)
     try:
         opened, running = await first_answer(plan, relay, admission)
         if not isinstance(opened, OpenStream):
@@ -182,8 +221,13 @@ async def _stream(
         relay.close()
     if relay.terminal is None:
         raise RuntimeError("a translator left its stream without an end")
-    outcome = terminal_outcome(relay.terminal)
-    return (_FAILED if outcome.status == "failed" else "200"), outcome.usage
+    return status
+
+
+def _tells_cost(plan: Plan) -> bool:
+    """Whether the last event of a stream has the cost: the client's word, else the gateway's."""
+    asked = plan.headers.get("x-sluicegate-cost")
+    return plan.gateway.books.cost_in_streams if asked is None else asked.lower() == "true"
 
 
 async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
@@ -209,6 +253,7 @@ async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
         raise failed.error from failed
     except (ClientGone, asyncio.CancelledError):
         source.abort()
+        running.abandoned(relay.so_far())
         raise
     finally:
         running.end()

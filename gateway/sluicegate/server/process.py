@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from sluicegate.ledger import Ledger, LedgerSettings, LedgerState
 from sluicegate.limits import Limiter, MemoryStore, OnFailure
 from sluicegate.limits.shared import SharedStore
+from sluicegate.pipeline.account import Books
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import LiveStore
+from sluicegate.pricing import load as load_prices
 from sluicegate.server.admin import AdminPort
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.health import Health, LoadState
@@ -37,6 +40,7 @@ _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0005
 _LAST_WORDS = 0.2  # seconds for a request that is cut off to tell its client
 _LIMITS_WAIT = 1.0  # seconds for the shared store of limits, before requests are taken
+_LAST_ROWS = 5.0  # seconds for the ledger's database, once nothing is served any more
 _TLS_HANDSHAKE = 10.0  # seconds
 # Everything that is alive after start lives for long: the collector need not look at it again. And
 # requests make little that only it could free, so it looks at young objects less often than by
@@ -57,6 +61,9 @@ class ServerSettings:
     idle_seconds: float = 75.0
     limits: ExchangeLimits = field(default_factory=ExchangeLimits)
     allow_anonymous: bool = False
+    ledger: LedgerSettings | None = None  # None: no ledger is kept
+    end_user_key: bytes | None = field(default=None, repr=False)
+    cost_in_streams: bool = False
     limits_url: str | None = field(default=None, repr=False)  # it may hold a password
     limits_on_failure: OnFailure = OnFailure.LOCAL
 
@@ -121,22 +128,25 @@ async def run(
     tally = Tally()
     transport = Transport(settings=transport_settings)
     limits = _limiter(settings)
+    ledger = Ledger(settings.ledger) if settings.ledger is not None else None
+    books = Books(ledger, settings.end_user_key, settings.cost_in_streams)
     gateway = Gateway(
-        store,
-        transport,
-        tally,
-        settings.allow_anonymous,
+        *(store, transport, tally, settings.allow_anonymous),
         clock=time.time,
         die=random.random,
         limits=limits,
+        books=books,
     )
-    health = Health(store, lambda: source.status, lambda: ("limits",) if limits.degraded else ())
+    health = Health(store, lambda: source.status, lambda: _away(limits, ledger))
     public = PublicPort(gateway, health, settings.limits)
     admin = AdminPort(
-        store, health, registry(tally, lambda: _config_state(store, health), lambda: None, limits)
+        store,
+        health,
+        registry(tally, lambda: _config_state(store, health), lambda: _state_of(ledger), limits),
     )
     certificate = Certificate(*settings.tls) if settings.tls is not None else None
     async with contextlib.AsyncExitStack() as stack:
+        await _keep(stack, ledger)
         stack.push_async_callback(transport.close)
         await _background(stack, limits.run())
         # Also after the ports are closed: what was cut off is settled too.
@@ -148,6 +158,7 @@ async def run(
         # What the first load makes lives as long as the process: looking for garbage among it would
         # only hold the event loop, and probes are answered meanwhile.
         gc.disable()
+        load_prices()
         await source.load()
         gc.collect()
         gc.freeze()
@@ -173,6 +184,23 @@ async def run(
         gateway.closing.begin()
         await transport.close()
     log(logging.INFO, "stopped", {"requests_cut_off": cut_off})
+
+
+async def _keep(stack: contextlib.AsyncExitStack, ledger: Ledger | None) -> None:
+    """Start the ledger; it is the last to stop."""
+    if ledger is not None:
+        await asyncio.to_thread(ledger.start)
+        stack.push_async_callback(asyncio.to_thread, ledger.stop, _LAST_ROWS)
+
+
+def _state_of(ledger: Ledger | None) -> LedgerState | None:
+    return ledger.state if ledger is not None else None
+
+
+def _away(limits: Limiter, ledger: Ledger | None) -> tuple[str, ...]:
+    """What the gateway has to do without now, or in part."""
+    away = ("limits",) if limits.degraded else ()
+    return (*away, "ledger") if ledger is not None and ledger.state.problems else away
 
 
 def _limiter(settings: ServerSettings) -> Limiter:

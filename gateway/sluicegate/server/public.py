@@ -26,6 +26,8 @@ _SINGLE = (
     "api-key",
     "Content-Type",
     "x-sluicegate-timeout",
+    "x-sluicegate-tags",
+    "x-sluicegate-cost",
     "x-sluicegate-end-user",
 )
 _MODELS = "/models/"
