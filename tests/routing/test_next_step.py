@@ -32,6 +32,7 @@ NOTHING = Standing(
     out=False,
     pause=None,
     fallback=False,
+    earlier=False,
     budget=True,
 )
 FAILURES = [each for each in Outcome if each not in {Outcome.OK, Outcome.CANCELLED}]
@@ -48,6 +49,8 @@ def test_the_means_in_their_order() -> None:
     assert next_step(lonely._replace(budget=False)) is Step.GIVE_UP
     assert next_step(lonely._replace(budget=False, attempts=0)) is Step.LAST_RESORT
     assert next_step(NOTHING) is Step.GIVE_UP
+    assert next_step(NOTHING._replace(earlier=True)) is Step.RETURN
+    assert next_step(lonely._replace(earlier=True)) is Step.LAST_RESORT
 
 
 def test_a_long_wait_is_begun_only_where_there_is_nothing_else() -> None:
@@ -60,7 +63,7 @@ def test_a_long_wait_is_begun_only_where_there_is_nothing_else() -> None:
 
 def test_what_is_wrong_with_the_request_goes_nowhere_but_to_a_fallback_for_it() -> None:
     for outcome in (Outcome.CLIENT_ERROR, Outcome.CONTEXT_WINDOW, Outcome.CONTENT_POLICY):
-        refused = NOTHING._replace(last=outcome, other=True, pause=0.1, out=True)
+        refused = NOTHING._replace(last=outcome, other=True, pause=0.1, out=True, earlier=True)
         assert next_step(refused) is Step.GIVE_UP
         assert next_step(refused._replace(fallback=True)) is Step.FALLBACK
 
@@ -75,6 +78,7 @@ def test_what_is_wrong_with_the_request_goes_nowhere_but_to_a_fallback_for_it() 
         out=st.booleans(),
         pause=st.none() | st.floats(0, 100),
         fallback=st.booleans(),
+        earlier=st.booleans(),
         budget=st.booleans(),
     )
 )
@@ -88,12 +92,14 @@ def test_a_step_is_possible_and_within_its_bounds(standing: Standing) -> None:
         assert standing.fallback
     if step is Step.LAST_RESORT:
         assert standing.out
+    if step is Step.RETURN:
+        assert standing.earlier
     if step is Step.REPEAT:
         assert standing.budget
         assert standing.pause is not None
         assert standing.pause < standing.time_left
     if not standing.budget and standing.attempts:
-        assert step in {Step.NEXT, Step.FALLBACK, Step.GIVE_UP}
+        assert step in {Step.NEXT, Step.FALLBACK, Step.RETURN, Step.GIVE_UP}
 
 
 @given(

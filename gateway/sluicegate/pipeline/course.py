@@ -115,11 +115,21 @@ class _Told(NamedTuple):
     route: Route[Connector]
 
 
+class _Left(NamedTuple):
+    """A pool that was left while some of its deployments were out of rotation."""
+
+    route: Route[Connector]
+    name: str
+    selection: Selection[Connector] | None
+    passed_over: list[PassedOver[Connector]]
+
+
 class _Course:
     """The way of one request through its pools."""
 
     __slots__ = (
         "_attempts",
+        "_earlier",
         "_fallbacks",
         "_last",
         "_passed_over",
@@ -136,6 +146,7 @@ class _Course:
         self._attempts = 0  # in all pools
         self._visited = [plan.route]
         self._fallbacks: list[tuple[str, Fallback]] = []  # of earlier pools, with their namespaces
+        self._earlier: list[_Left] = []
         self._told: _Told | None = None  # of an earlier pool
         self._refusals: list[Refusal] = []  # of those that were full, in all pools
         # What follows is of the pool of the moment.
@@ -182,6 +193,7 @@ class _Course:
                 out=out is not None,
                 pause=pause,
                 fallback=fallback is not None,
+                earlier=bool(self._earlier),
                 budget=plan.route.budget.left(now),
             )
             step = next_step(standing)
@@ -198,9 +210,12 @@ class _Course:
                     plan.route.budget.repeat(now)
                 self._passed_over.remove(out)
                 return out.target
-            if step is not Step.FALLBACK or fallback is None:
+            if step is Step.FALLBACK and fallback is not None:
+                self._go_on(*fallback)
+            elif step is Step.RETURN:
+                self._go_back()
+            else:
                 raise self._error(now)
-            self._go_on(*fallback)
 
     # --- in a pool --------------------------------------------------------------------------------
 
@@ -279,13 +294,22 @@ class _Course:
     def _go_on(self, route: Route[Connector], name: str, done: int) -> None:
         """Leave this pool for another."""
         self._fallbacks = self._all_fallbacks()[done:]
-        if self._told is None:
-            self._told = self._best()
+        if least_bad(self._passed_over) is not None:
+            left = _Left(self._plan.route, self._plan.name, self._selection, self._passed_over)
+            self._earlier.append(left)
         self._visited.append(route)
-        self._plan.route, self._plan.name = route, name
-        self._selection, self._last = None, None
-        self._tried, self._passed_over = [], []
+        self._enter(_Left(route, name, None, []))
         route.budget.request(monotonic())
+
+    def _go_back(self) -> None:
+        """To the first pool that has someone left who may be asked as a last resort."""
+        self._enter(self._earlier.pop(0))
+
+    def _enter(self, pool: _Left) -> None:
+        self._told = self._told or self._best()
+        self._plan.route, self._plan.name = pool.route, pool.name
+        self._selection, self._passed_over = pool.selection, pool.passed_over
+        self._tried, self._last = [], None
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -304,13 +328,14 @@ class _Course:
 
     def _error(self, now: float) -> ApiError:
         """What the client hears: of the model that it asked for, if anyone was asked there."""
-        told = self._told or self._best()
+        best = self._best()
+        told = best if self._plan.route is self._visited[0] and best else self._told or best
         if now >= self._plan.deadline and self._last is Outcome.TIMEOUT:
             told = _Told(self._tried[-1], self._plan.route)
         if told is None:
             if self._refusals:
                 return refusals_error(self._visited[0].pool.model, self._refusals)
-            return nothing_to_try(self._plan.name, self._visited[0])
+            return nothing_to_try(self._plan.request.model, self._visited[0])
         self._plan.route, self._plan.target = told.route, told.failed.target
         return told.failed.failure.error
 

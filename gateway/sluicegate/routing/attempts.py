@@ -166,6 +166,7 @@ class Step(Enum):
     REPEAT = "wait, and ask one again that has failed"
     FALLBACK = "go on to another pool"
     LAST_RESORT = "ask the least bad of those that are out of rotation"
+    RETURN = "go back to an earlier pool that has such"
     GIVE_UP = "tell the client"
 
 
@@ -183,6 +184,7 @@ class Standing(NamedTuple):
     out: bool  # one is out of rotation and has not been asked
     pause: float | None
     fallback: bool  # a pool that has not been asked is there for what has happened
+    earlier: bool  # an earlier pool has deployments out of rotation that have not been asked
     budget: bool  # the pool's retry budget allows another repetition
 
 
@@ -206,7 +208,7 @@ def next_step(standing: Standing) -> Step:
         return Step.FALLBACK
     if within and standing.out and (standing.budget or not standing.attempts):
         return Step.LAST_RESORT
-    return Step.GIVE_UP
+    return Step.RETURN if within and standing.earlier else Step.GIVE_UP
 
 
 def _worth_it(standing: Standing) -> bool:
