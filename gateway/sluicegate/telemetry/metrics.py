@@ -17,15 +17,6 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from sluicegate.model import Usage
-from sluicegate.telemetry.histograms import (
-    DURATION,
-    CallLabels,
-    CallSeries,
-    Histogram,
-    add_request,
-    call_metrics,
-    request_family,
-)
 
 
 class RequestLabels(NamedTuple):
@@ -65,7 +56,7 @@ class _Series(msgspec.Struct):
     """Requests that ended under one set of labels."""
 
     requests: int = 0
-    seconds: Histogram = msgspec.field(default_factory=lambda: Histogram(DURATION))
+    seconds: float = 0.0
 
 
 class _Spend(msgspec.Struct):
@@ -135,7 +126,6 @@ class Tally:
 
     series: dict[RequestLabels, _Series] = field(default_factory=dict[RequestLabels, _Series])
     spend: dict[SpendLabels, _Spend] = field(default_factory=dict[SpendLabels, _Spend])
-    calls: dict[CallLabels, CallSeries] = field(default_factory=dict[CallLabels, CallSeries])
     attempts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     refused: dict[str, int] = field(default_factory=dict[str, int])  # by error code
     limited: dict[tuple[str, str, str], int] = field(
@@ -149,7 +139,7 @@ class Tally:
         if series is None:
             series = self.series[labels] = _Series()
         series.requests += 1
-        series.seconds.observe(seconds)
+        series.seconds += seconds
 
     def spent(self, labels: SpendLabels, usage: Usage, cost: Decimal | None) -> None:
         """Count what one upstream call took; `cost` in USD, None where no price is known."""
@@ -166,15 +156,6 @@ class Tally:
             spend.unpriced += 1
         else:
             spend.usd += cost
-
-    def called(
-        self, labels: CallLabels, usage: Usage | None, seconds: float, first: float | None
-    ) -> None:
-        """Count one upstream call, as `CallSeries.called`."""
-        series = self.calls.get(labels)
-        if series is None:
-            series = self.calls[labels] = CallSeries.new()
-        series.called(usage, seconds, first)
 
     def attempted(self, deployment: str, outcome: str) -> None:
         """Count one attempt."""
@@ -225,15 +206,11 @@ class _Gateway(Collector):
             "Seconds spent on requests, from their head to the last byte.",
             labels=(*_LABELS, "status"),
         )
-        durations = request_family()
-        for labels, counted in list(tally.series.items()):
+        for labels, counted in tally.series.items():
             requests.add_metric(labels, counted.requests)
-            seconds.add_metric(labels, counted.seconds.sum)
-            add_request(durations, labels, counted.seconds)
+            seconds.add_metric(labels, counted.seconds)
         yield requests
         yield seconds
-        yield durations
-        yield from call_metrics(tally.calls)
         attempts = CounterMetricFamily(
             "sluicegate_attempts", "Attempts by their outcome.", labels=("deployment", "outcome")
         )
