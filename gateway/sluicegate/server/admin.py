@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from sluicegate.model import ApiError
 from sluicegate.pipeline.live import LiveStore
@@ -14,7 +14,7 @@ from sluicegate.server.deployments import DeploymentGauges, described_pool
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
-from sluicegate.telemetry.metrics import exposition
+from sluicegate.telemetry.metrics import Registry
 
 _PROMETHEUS = b"text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 _GET = ("GET", "HEAD")
@@ -26,7 +26,7 @@ class AdminPort:
 
     store: LiveStore
     health: Health
-    metrics: CollectorRegistry
+    metrics: Registry
 
     def __post_init__(self) -> None:
         self.metrics.register(DeploymentGauges(self.store))
@@ -35,7 +35,7 @@ class AdminPort:
         """Answer one request; the root of its task."""
         exchange = HttpExchange(request, ExchangeLimits(), last=self.health.draining)
         try:
-            self._dispatch(request, exchange)
+            await self._dispatch(request, exchange)
         except ApiError as error:
             exchange.send(error.status, (), error.body())
         except Exception:  # noqa: BLE001 -- the task's root: one request's fault ends that request only
@@ -43,7 +43,7 @@ class AdminPort:
             exchange.abort()
         return exchange.written
 
-    def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
+    async def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
         path = request.raw_path.partition("?")[0]
         if request.method not in _GET:
             raise ApiError(405, "Use GET.", code="method_not_allowed")
@@ -55,7 +55,8 @@ class AdminPort:
                 status, body = self.health.ready(detail=True)
                 exchange.send(status, (), msgspec.json.encode(body))
             case "/metrics":
-                exchange.respond(200, (), exposition(self.metrics), _PROMETHEUS)
+                text = await asyncio.to_thread(self.metrics.exposition)
+                exchange.respond(200, (), text, _PROMETHEUS)
             case "/config":
                 exchange.send(200, (), msgspec.json.encode(self._config()))
             case _:

@@ -17,6 +17,14 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from sluicegate.model import Usage
+from sluicegate.telemetry.histograms import (
+    DURATION,
+    CallLabels,
+    CallSeries,
+    Histogram,
+    calls_text,
+    requests_text,
+)
 
 
 class RequestLabels(NamedTuple):
@@ -56,7 +64,7 @@ class _Series(msgspec.Struct):
     """Requests that ended under one set of labels."""
 
     requests: int = 0
-    seconds: float = 0.0
+    seconds: Histogram = msgspec.field(default_factory=lambda: Histogram(DURATION))
 
 
 class _Spend(msgspec.Struct):
@@ -126,6 +134,7 @@ class Tally:
 
     series: dict[RequestLabels, _Series] = field(default_factory=dict[RequestLabels, _Series])
     spend: dict[SpendLabels, _Spend] = field(default_factory=dict[SpendLabels, _Spend])
+    calls: dict[CallLabels, CallSeries] = field(default_factory=dict[CallLabels, CallSeries])
     attempts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     refused: dict[str, int] = field(default_factory=dict[str, int])  # by error code
     limited: dict[tuple[str, str, str], int] = field(
@@ -139,7 +148,7 @@ class Tally:
         if series is None:
             series = self.series[labels] = _Series()
         series.requests += 1
-        series.seconds += seconds
+        series.seconds.observe(seconds)
 
     def spent(self, labels: SpendLabels, usage: Usage, cost: Decimal | None) -> None:
         """Count what one upstream call took; `cost` in USD, None where no price is known."""
@@ -156,6 +165,15 @@ class Tally:
             spend.unpriced += 1
         else:
             spend.usd += cost
+
+    def called(
+        self, labels: CallLabels, usage: Usage | None, seconds: float, first: float | None
+    ) -> None:
+        """Count one upstream call, as `CallSeries.called`."""
+        series = self.calls.get(labels)
+        if series is None:
+            series = self.calls[labels] = CallSeries.new()
+        series.called(usage, seconds, first)
 
     def attempted(self, deployment: str, outcome: str) -> None:
         """Count one attempt."""
@@ -206,15 +224,15 @@ class _Gateway(Collector):
             "Seconds spent on requests, from their head to the last byte.",
             labels=(*_LABELS, "status"),
         )
-        for labels, counted in tally.series.items():
+        for labels, counted in list(tally.series.items()):
             requests.add_metric(labels, counted.requests)
-            seconds.add_metric(labels, counted.seconds)
+            seconds.add_metric(labels, counted.seconds.sum)
         yield requests
         yield seconds
         attempts = CounterMetricFamily(
             "sluicegate_attempts", "Attempts by their outcome.", labels=("deployment", "outcome")
         )
-        for labels, count in tally.attempts.items():
+        for labels, count in list(tally.attempts.items()):
             attempts.add_metric(labels, count)
         yield attempts
         refused = CounterMetricFamily(
@@ -222,7 +240,7 @@ class _Gateway(Collector):
             "Requests refused before routing, by error code.",
             labels=("code",),
         )
-        for code, count in tally.refused.items():
+        for code, count in list(tally.refused.items()):
             refused.add_metric((code,), count)
         yield refused
         limited = CounterMetricFamily(
@@ -230,7 +248,7 @@ class _Gateway(Collector):
             "Requests and attempts that a limit has refused, or warned of.",
             labels=("subject", "limit", "action"),
         )
-        for labels, count in tally.limited.items():
+        for labels, count in list(tally.limited.items()):
             limited.add_metric(labels, count)
         yield limited
         yield GaugeMetricFamily(
@@ -247,7 +265,7 @@ class _Gateway(Collector):
         unpriced = CounterMetricFamily(
             "sluicegate_unpriced", "Upstream calls whose price is not known.", labels=_LABELS
         )
-        for labels, spend in self._tally.spend.items():
+        for labels, spend in list(self._tally.spend.items()):
             for kind, count in zip(_TOKEN_KINDS, spend.tokens, strict=True):
                 tokens.add_metric((*labels, kind), count)
             usd.add_metric(labels, float(spend.usd))
@@ -307,19 +325,27 @@ class _Gateway(Collector):
             yield GaugeMetricFamily(f"sluicegate_config_{name}", text, value)
 
 
+class Registry(CollectorRegistry):
+    """Collectors, and the histograms of a Tally, which are text without them."""
+
+    def __init__(self, tally: Tally) -> None:
+        super().__init__()
+        self._tally = tally
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format. In a thread of its own: it may take a second."""
+        series = [(labels, each.seconds) for labels, each in list(self._tally.series.items())]
+        return generate_latest(self) + requests_text(series) + calls_text(self._tally.calls)
+
+
 def registry(
     tally: Tally,
     config: Callable[[], ConfigState],
     ledger: Callable[[], LedgerCounts | None],
     limits: LimitStore,
-) -> CollectorRegistry:
+) -> Registry:
     """A registry of this gateway's own metrics and the process's. `ledger` None: there is none."""
-    collectors = CollectorRegistry()
+    collectors = Registry(tally)
     ProcessCollector(registry=collectors)
     collectors.register(_Gateway(tally, config, ledger, limits))
     return collectors
-
-
-def exposition(collectors: CollectorRegistry) -> bytes:
-    """The Prometheus text format."""
-    return generate_latest(collectors)
