@@ -11,6 +11,7 @@ import click
 _COMMANDS = {
     "serve": ("sluicegate.cli.serve", "serve"),
     "plan": ("sluicegate.cli.plan", "plan"),
+    "explain": ("sluicegate.cli.explain", "command"),
     "lint": ("sluicegate.cli.lint", "lint"),
     "crds": ("sluicegate.cli.crds", "crds"),
     "key": ("sluicegate.cli.key", "key_group"),
