@@ -12,6 +12,8 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable
 
+from msgspec.structs import replace
+
 from sluicegate.bundle import Refused, TooLarge
 from sluicegate.cluster import ClusterError, ObjectMeta
 from sluicegate.compile import Compilation, Settings, WantedKey, compile_steps, wanted_key
@@ -236,15 +238,24 @@ class ControlLoop:
         self.world.accept(inputs)
         self._compilation = compilation
         holding.changed(compilation.changed)
+        hindrance = ""
         try:
             written = await self._publisher.publish(
                 compilation.config, self._fleet.highest_sequence
             )
+            if self._publisher.overtaken:
+                # Somebody else has published in between, who knows what: a gateway serves what we
+                # have when it has acknowledged this sequence.
+                holding.begin_anew(self._publisher.sequence)
+                affected.update(inputs.resources)
             news = holding.published(self._publisher.sequence, compilation.config.entries.keys())
             affected.update(ref for entry_id in news if (ref := _ref(entry_id)) is not None)
+        except TooLarge:
+            hindrance = "The configuration is too large to be published: see the operator's log."
+            raise
         finally:
             self._fleet.epoch = self._publisher.epoch
-            await drive(self._tell(affected, compilation, holding))
+            await drive(self._tell(affected, compilation, holding, hindrance))
             self._statuses.wake()
         if inputs.changed:
             self._credentials.forget(compilation.users_of)
@@ -345,13 +356,19 @@ class ControlLoop:
         return affected
 
     def _tell(
-        self, affected: Iterable[ResourceRef], compilation: Compilation, holding: Holding
+        self,
+        affected: Iterable[ResourceRef],
+        compilation: Compilation,
+        holding: Holding,
+        hindrance: str,
     ) -> Generator[None, None, None]:
         for ref in affected:
             observed = self.world.observed(ref)
             if observed is not None:
                 since = holding.since(entry_id(ref))
                 facts = facts_of(observed, compilation, since, self._credentials.held)
+                if since is None and hindrance:
+                    facts = replace(facts, hindrance=hindrance)
                 self._agenda.know(ref, facts)
             yield
 

@@ -32,13 +32,13 @@ class Holding:
                 self._since.pop(entry_id, None)
         return news
 
+    def begin_anew(self, sequence: int) -> None:
+        """Nothing that was acknowledged before this sequence says anything."""
+        self._base = sequence
+        self._since.clear()
+
     def since(self, entry_id: str) -> int | None:
         """The sequence; None while it is not published."""
         if entry_id in self._unpublished:
             return None
         return self._since.get(entry_id, self._base)
-
-    @property
-    def unpublished(self) -> bool:
-        """Whether anything waits to be published."""
-        return bool(self._unpublished)

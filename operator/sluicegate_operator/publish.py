@@ -52,6 +52,8 @@ class Publisher:
         self._clock = clock
         self._versions: dict[str, str | None] = {}
         self._known = False
+        self._own: int | None = None  # the sequence that we have published last
+        self.overtaken = False  # whether what stood before the last publication was not ours
         self._highest = 0  # sequence; etcd may be restored from a backup, gateways are not
         self.standing = Standing.nothing()
 
@@ -117,6 +119,7 @@ class Publisher:
 
         Raises ClusterError (a Conflict where somebody else has written), or TooLarge.
         """
+        self.overtaken = self._own is not None and self._own != self.sequence
         stamp = next_stamp(
             self.standing,
             new_epoch=secrets.token_hex(8),
@@ -125,6 +128,7 @@ class Publisher:
         )
         publication = await drive(plan_steps(self.standing, config, stamp))
         if publication is None:
+            self._own = self.sequence
             return False
         self._known = False  # until the last write is answered
         self._highest = stamp.sequence
@@ -132,6 +136,7 @@ class Publisher:
         await self._write(publication.index)
         self._known = True
         self.standing = publication.standing
+        self._own = stamp.sequence
         return True
 
     async def tidy(self) -> None:

@@ -135,6 +135,15 @@ def test_an_entry_is_held_since_the_publication_that_changed_it() -> None:
     assert holding.since("md/team/a") == 41
 
 
+def test_what_somebody_else_has_published_makes_older_acknowledgements_void() -> None:
+    holding = Holding(40)
+    holding.changed(["md/team/a"])
+    holding.published(41, {"md/team/a"})
+    holding.begin_anew(44)
+    assert holding.since("md/team/a") == 44
+    assert holding.since("md/team/b") == 44
+
+
 # --- gateways -------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,8 @@ class Facts(Struct, frozen=True, gc=False):
     """What compiling one object, and publishing it, came to.
 
     `conditions`: those of compile. `revision` is None where the object has no entry. `held_since`:
-    the sequence whose configuration was the first with this revision; None: it is not published.
+    the sequence whose configuration was the first with this revision; None: it is not published,
+    and `hindrance` says why not.
     """
 
     generation: int
@@ -50,6 +51,7 @@ class Facts(Struct, frozen=True, gc=False):
     held_since: int | None = None
     standing: Standing = "Ready"
     columns: Columns = Columns()
+    hindrance: str = ""
 
 
 def plan_status(facts: Facts, before: Status, fleet: Fleet, controller: str, now: str) -> Status:
@@ -109,7 +111,7 @@ def _programmed(facts: Facts, before: Status, fleet: Fleet) -> Said:  # noqa: PL
             "version: delete its Pod or its Lease if it no longer runs.",
         )
     if since is None:
-        return _not_programmed("Waiting", "It is about to be published.")
+        return _not_programmed("Waiting", facts.hindrance or "It is about to be published.")
     if serving and _latched(facts, before):
         return Said("Programmed", "True", "Converged", "Every gateway serves this version.")
     behind = [gateway for gateway in serving if gateway.sequence < since]
