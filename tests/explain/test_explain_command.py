@@ -102,7 +102,11 @@ def test_every_reason_not_to_be_asked() -> None:
 
 def test_credentials_that_are_elsewhere_are_taken_for_granted_and_named() -> None:
     openai = "openai: {model: gpt-4.1}"
-    secret = "credentials: {secretRef: {name: elsewhere, key: key}}"
+    # That its fallback leads nowhere is another matter.
+    secret = (
+        "credentials: {secretRef: {name: elsewhere, key: key}}, "
+        "pool: {fallbacks: [{model: nowhere}]}"
+    )
     found = explained(
         [
             deployment("ambient", "model: m", namespace="default", provider=openai),

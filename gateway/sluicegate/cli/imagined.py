@@ -40,6 +40,7 @@ from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOT_KNOWN = SecretCredential("not-known-here")  # every provider takes a single key
+_CREDENTIALS = ("spec", "credentials")
 _ELSEWHERE = "its Secret is not among the manifests"
 _AMBIENT = "it is the gateway's own"
 
@@ -112,12 +113,12 @@ class Imagined:
         return connector
 
     def _lacks_secret(self, deployment: Deployment) -> bool:
-        """Whether all that it lacks is outside the manifests."""
+        """Whether its credential is missing only because a Secret is not among the manifests."""
         ref = ResourceRef("ModelDeployment", deployment.namespace, deployment.name)
         lacking = [
             finding
             for finding in self.compilation.findings.get(ref, ())
-            if finding.condition == "ResolvedRefs"
+            if finding.condition == "ResolvedRefs" and finding.path[:2] == _CREDENTIALS
         ]
         return bool(lacking) and all(finding.external for finding in lacking)
 
