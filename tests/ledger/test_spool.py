@@ -21,11 +21,11 @@ from sluicegate.ledger.spool import Spool, leftovers
 RECORDS = [record(end_user=f"ann{number}\n\x00ö") for number in range(8)]
 IDS = [each.id for each in RECORDS]
 ROWS = encoded(*RECORDS)
-NEVERS = [b'"%b"' % id_.encode() for id_ in IDS]
+WITHDRAWN = [b'"%b"' % id_.encode() for id_ in IDS]
 
 
 def _line(kind: bytes, number: int) -> bytes:
-    return line(kind, (NEVERS if kind == NEVER else ROWS)[number])
+    return line(kind, (WITHDRAWN if kind == NEVER else ROWS)[number])
 
 
 a_line = st.builds(_line, st.sampled_from([BEGIN, END, NEVER]), st.integers(0, len(ROWS) - 1))
@@ -63,7 +63,7 @@ def test_any_bytes_are_read(noise: bytes, lines: list[bytes]) -> None:
 
 def test_what_began_and_did_not_end() -> None:
     lines = [line(BEGIN, row) for row in ROWS[:4]]
-    lines += [line(END, ROWS[1]), line(NEVER, NEVERS[2])]
+    lines += [line(END, ROWS[1]), line(NEVER, WITHDRAWN[2])]
     random.Random(1).shuffle(lines[4:])
     assert open_rows(b"".join(lines)) == [ROWS[0], ROWS[3]]
     assert ended_rows(b"".join(lines)) == [ROWS[1]]
