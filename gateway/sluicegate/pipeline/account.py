@@ -26,13 +26,22 @@ from sluicegate.model import Usage
 from sluicegate.pricing import CATALOGUE, Priced, answer_cost
 from sluicegate.pricing.estimate import at_least, input_tokens, output_tokens
 from sluicegate.providers.contract import Connector
+from sluicegate.routing.attempts import Outcome as AttemptOutcome
 from sluicegate.routing.snapshot import Target
+from sluicegate.telemetry.histograms import CallLabels
 from sluicegate.telemetry.metrics import SpendLabels, Tally
 
 _LONGEST = 256  # characters of a name that a client or an upstream chose
 _MOST_TOKENS = 1 << 53  # of one call; what says more can't be meant
 _NOTHING = Usage()
 _FREE = Decimal(0)
+# How a call ends, as error.type has it. What an upstream may say beside these is `_OTHER`, as
+# OpenTelemetry names it.
+_ERROR_TYPES = {each.value: each.value for each in AttemptOutcome} | {
+    "completed": "",
+    "incomplete": "",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +197,28 @@ class Account:
             )
         labels = SpendLabels(call.model, call.target.label, call.called.provider)
         self._tally.spent(labels, usage, cost)
+        ended = monotonic()
+        self._measure(call, status, usage, ended - call.began)
         self.usage = _sum(self.usage, usage)
         self.cost = None if cost is None or self.cost is None else self.cost + cost
         if self._books.ledger is not None:
-            ended = self._record(
-                call, status, http_status, usage, cost, estimated=estimated, ended=monotonic()
+            record = self._record(
+                call, status, http_status, usage, cost, estimated=estimated, ended=ended
             )
-            self._books.ledger.end(ended)
+            self._books.ledger.end(record)
         return cost
+
+    def _measure(self, call: _Call, status: str, usage: Usage, seconds: float) -> None:
+        target = call.target
+        labels = CallLabels(
+            call.model,
+            target.label,
+            call.called.provider,
+            target.deployment.upstream.model,
+            _ERROR_TYPES.get(status, "_OTHER"),
+        )
+        known = usage if usage.input_tokens or usage.output_tokens else None
+        self._tally.called(labels, known, seconds, call.first if self._streamed else None)
 
     def _id(self, call: _Call) -> str:
         return f"{self._request_id}.{call.number}"
