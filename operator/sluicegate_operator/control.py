@@ -16,17 +16,18 @@ from msgspec.structs import replace
 
 from sluicegate.bundle import Refused, TooLarge
 from sluicegate.cluster import ClusterError, ObjectMeta
-from sluicegate.compile import Compilation, Settings, WantedKey, compile_steps, wanted_key
+from sluicegate.compile import Compilation, Settings, compile_steps
 from sluicegate.compile.compilation import entry_id
 from sluicegate.config import Config
 from sluicegate.resources import Inputs, ResourceRef, SecretRef
 from sluicegate.telemetry.logs import log
-from sluicegate_operator.credentials import Credentials, Minted
-from sluicegate_operator.events import Announcer, Happening
+from sluicegate_operator.credentials import Credentials
+from sluicegate_operator.events import Announcer
 from sluicegate_operator.facts import facts_of
 from sluicegate_operator.holding import Holding
 from sluicegate_operator.leader import Leader, LeadershipLost
 from sluicegate_operator.measures import Measures
+from sluicegate_operator.minting import Minting
 from sluicegate_operator.objects import Observed
 from sluicegate_operator.observe import Observation
 from sluicegate_operator.publish import Publisher
@@ -41,8 +42,6 @@ _MANY = 20  # entries; a pass that would drop more than half of more than these 
 _BACKOFF, _MOST_BACKOFF = 0.5, 5.0
 _RESYNC = 300.0  # seconds between looks at Secrets that are not watched
 _TIDY_AFTER = 10.0  # seconds without a publication
-_MINT_RETRY = 30.0
-_MINTED_AT_ONCE = 64  # keys
 _ROUNDS = 5  # compiles of one pass; each but the last found Secrets to fetch or to mint
 
 
@@ -72,7 +71,6 @@ class ControlLoop:
         self._agenda = agenda
         self._fleet = fleet
         self._statuses = statuses
-        self._announcer = announcer
         self._settings = settings
         self._clock = clock
         self._measures = measures
@@ -80,8 +78,7 @@ class ControlLoop:
         self._woken = asyncio.Event()
         self._compilation: Compilation | None = None
         self._holding: Holding | None = None
-        self._wanted: dict[ResourceRef, WantedKey] = {}
-        self._mint_again: dict[ResourceRef, float] = {}
+        self._minting = Minting(self.world, self._credentials, announcer, clock)
         self._resync_at = time.monotonic() + _RESYNC
 
     # --- what others tell -------------------------------------------------------------------------
@@ -96,7 +93,7 @@ class ControlLoop:
         before = self.world.observed(ref)
         if self.world.see(ref, observed):
             if observed is None or (before is not None and before.uid != observed.uid):
-                self._distrust_minted(ref)
+                self._credentials.distrust(self._minting.secret_of(ref))
             self.wake(urgent=_revokes(ref, before, observed))
         if observed is None:
             self._agenda.forget(ref)
@@ -104,11 +101,6 @@ class ControlLoop:
             seen = Seen(observed.uid, observed.resource_version, observed.status)
             self._agenda.see(ref, seen, time.monotonic())
         self._statuses.wake()
-
-    def _distrust_minted(self, ref: ResourceRef) -> None:
-        wanted = self._wanted.get(ref)
-        if wanted is not None:
-            self._credentials.distrust([SecretRef(wanted.namespace, wanted.secret_name)])
 
     def secret_changed(self, ref: SecretRef) -> None:
         """See Listener."""
@@ -189,10 +181,9 @@ class ControlLoop:
     def _timer(self, now: float) -> float | None:
         """When time alone makes a pass due."""
         due = self._compilation.next_due if self._compilation is not None else None
-        dues = list(self._mint_again.values())
-        if due is not None:
-            dues.append(now + max(0.0, due - self._clock()))
-        return min(dues, default=None)
+        by_clock = None if due is None else now + max(0.0, due - self._clock())
+        dues = (by_clock, self._minting.due)
+        return min((time for time in dues if time is not None), default=None)
 
     def _tidy_at(self) -> float | None:
         if not self._publisher.untidy or self._rhythm.last is None:
@@ -261,6 +252,8 @@ class ControlLoop:
             self._credentials.forget(compilation.users_of)
         if written:
             self._measures.published(time.perf_counter() - started, self._publisher.sequence)
+        if self.world.touched or self._credentials.outdated:  # by the pass itself
+            self.wake()
 
     def _before(self) -> Config:
         compilation = self._compilation
@@ -280,63 +273,12 @@ class ControlLoop:
                     self._clock(),
                 )
             )
-            self._note_wanted(inputs)
+            self._minting.note(inputs)
             looked_up = {use for ref in inputs.changed for use in compilation.secrets_of(ref)}
             fetched = await self._credentials.fetch(looked_up)
-            minted = await self._mint(compilation, inputs)
+            minted = await self._minting.run(compilation, inputs)
             if not (fetched or minted) or rounds == _ROUNDS:
                 return compilation, inputs
-
-    def _note_wanted(self, inputs: Inputs) -> None:
-        for ref in inputs.changed:
-            resource = inputs.resources.get(ref)
-            wanted = wanted_key(resource) if resource is not None else None
-            if wanted is None:
-                self._wanted.pop(ref, None)
-                self._mint_again.pop(ref, None)
-            elif self._wanted.get(ref) != wanted:
-                self._wanted[ref] = wanted
-                self._mint_again.pop(ref, None)
-
-    async def _mint(self, compilation: Compilation, inputs: Inputs) -> bool:
-        """Mint the keys that are missing, and those to be rotated. Answers whether any was."""
-        missing = (ResourceRef("ApiKey", one.namespace, one.name) for one in compilation.minting())
-        users = (user for secret in inputs.changed_secrets for user in compilation.users_of(secret))
-        now = time.monotonic()
-        asked = dict.fromkeys((*missing, *inputs.changed, *users, *self._mint_again))
-        due = [
-            ref for ref in asked if ref in self._wanted and self._mint_again.get(ref, now) <= now
-        ]
-        for ref in due[_MINTED_AT_ONCE:]:  # what changes meanwhile is not to wait for all of them
-            self._mint_again[ref] = now
-        minted = await asyncio.gather(
-            *(self._mint_one(ref, self._wanted[ref]) for ref in due[:_MINTED_AT_ONCE])
-        )
-        return any(minted)
-
-    async def _mint_one(self, ref: ResourceRef, wanted: WantedKey) -> bool:
-        self._mint_again.pop(ref, None)
-        before = self.world.touched
-        try:
-            minted = await self._credentials.mint(wanted, self._clock())
-        except ClusterError as error:
-            log(logging.WARNING, f"no key for {ref}: {error}")
-            self._mint_again[ref] = time.monotonic() + _MINT_RETRY
-            return False
-        if minted is not None:
-            self._tell_minted(ref, minted)
-        return minted is not None or (self.world.touched and not before)
-
-    def _tell_minted(self, ref: ResourceRef, minted: Minted) -> None:
-        what = "rotated" if minted.rotated else "minted"
-        note = f"The key {minted.key_id} was {what} into Secret {minted.wanted.secret_name}."
-        log(logging.INFO, f"client key {what}", {"object": str(ref), "key_id": minted.key_id})
-        observed = self.world.observed(ref)
-        if observed is not None:
-            reason = "KeyRotated" if minted.rotated else "KeyMinted"
-            self._announcer.tell(
-                Happening(ref, observed.uid, "Normal", reason, reason.removeprefix("Key"), note)
-            )
 
     # --- what the statuses have to know -----------------------------------------------------------
 

@@ -81,6 +81,11 @@ class Credentials:
         """What was fetched, and in which version."""
         return self._held
 
+    @property
+    def outdated(self) -> bool:
+        """Whether any is to be fetched again."""
+        return bool(self._distrusted)
+
     def changed(self, ref: SecretRef) -> bool:
         """The reflector tells of a Secret. Answers whether it has to be fetched again."""
         if ref not in self._held or not self._is_outdated(ref):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -85,3 +86,41 @@ async def test_a_revoked_key_is_refused_by_every_gateway_once_that_is_programmed
     await site.until(API_KEYS, "team", lambda o: condition(o, "Ready").get("reason") == "Revoked")
     for gateway in gateways:
         assert (await ask(gateway, "sk-a-key-of-the-teams", "a"))[0] == 401
+
+
+async def ask_after_each(site: Site, *, revisions: int, requests: int) -> None:
+    """Once a version is programmed, no request is answered by an older one, on any gateway."""
+    gateways = [await site.serve(f"gw-{number}") for number in range(3)]
+    await site.secret("s", key="sk-a-key-of-the-teams")
+    await site.key("team", secretRef={"name": "s", "key": "key"})
+    await site.key_ready("team")
+    for number in range(revisions):
+        text = f"version-{number};"
+        await site.deployment("a", provider={"echo": {"text": text}})
+        changes = asyncio.create_task(change_others(site))
+        await site.ready("a")
+
+        async def asked(gateway: Served, text: str = text) -> None:
+            for _ in range(requests // revisions):
+                status, body = await ask(gateway, "sk-a-key-of-the-teams", "a")
+                assert (status, text in body) == (200, True), body
+
+        await asyncio.gather(*(asked(gateway) for gateway in gateways))
+        changes.cancel()
+        await asyncio.wait([changes])
+
+
+async def change_others(site: Site) -> None:
+    """The configuration goes on changing meanwhile."""
+    for number in range(10_000):
+        await site.deployment(f"other-{number % 7}", weight=number % 50 + 1)
+
+
+async def test_no_older_version_answers_once_one_is_programmed(site: Site) -> None:
+    await ask_after_each(site, revisions=3, requests=90)
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(400)
+async def test_of_ten_thousand_requests_none_is_answered_by_an_older_version(site: Site) -> None:
+    await ask_after_each(site, revisions=20, requests=10_000)
