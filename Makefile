@@ -58,7 +58,7 @@ test: check control-plane ## everything that must pass before a commit: check an
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
 	@SLUICEGATE_MUTATIONS=5000 $(PY) -m pytest -q tests/cluster/test_admission_like_lint.py -k changed
 
-test-cluster-heavy: setup ## the large and slow tests of the operator on a real API server
+test-heavy: setup ## the large and slow tests of the operator on a real API server
 	@echo "test: heavy"; $(PY) -m pytest -q -rs -m heavy tests/cluster $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1

@@ -1,4 +1,4 @@
-"""Many objects at once. `make test-cluster-heavy` runs the large ones."""
+"""Many objects at once. `make test-heavy` runs the large ones."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, SECRETS, ClusterClie
 from sluicegate.config import canonical
 
 pytestmark = pytest.mark.usefixtures("crds")
-ANOTHERS = "sk-the-secret-of-another"
+FOREIGN_VALUE = "sk-the-secret-of-another"
 MINE = "https://mine.example.com/v1"
 
 
@@ -28,7 +28,7 @@ async def tenant(
     await make_namespace(admin, namespace)
     async with AsyncExitStack() as stack:
         home = OperatedCluster(control_plane, admin, installed, tmp_path, stack)
-        await home.secret("another", token=ANOTHERS)
+        await home.secret("another", token=FOREIGN_VALUE)
         await home.start_gateways(1)
         await home.start_operator(f"--watch-namespace={namespace}")
         made = OperatedCluster(control_plane, admin, namespace, tmp_path, stack)
@@ -84,7 +84,7 @@ async def test_a_deployment_reaches_no_further_than_its_namespace(
     )
     assert reason(found) == expected
     assert condition(found, "Ready")["status"] == "False"
-    for secret in (ANOTHERS, "sk-not-meant-for-this"):
+    for secret in (FOREIGN_VALUE, "sk-not-meant-for-this"):
         assert secret.encode() not in served(tenant)
 
 
