@@ -7,7 +7,7 @@ PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout crds docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test mutations run bench fmt \
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test mutations test-heavy run bench fmt \
 	crds docs lock changelog clean
 
 help: ## list the targets
@@ -58,7 +58,7 @@ test: check control-plane ## everything that must pass before a commit: check an
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
 	@SLUICEGATE_MUTATIONS=5000 $(PY) -m pytest -q tests/cluster/test_admission_like_lint.py -k changed
 
-test-heavy: setup ## the large and slow tests of the operator on a real API server
+test-heavy: setup control-plane ## the large and slow tests of the operator on a real API server
 	@echo "test: heavy"; $(PY) -m pytest -q -rs -m heavy tests/cluster $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
