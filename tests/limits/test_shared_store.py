@@ -239,6 +239,25 @@ async def test_scripts_that_the_server_has_forgotten_are_loaded_again(
         assert (await both.reserve((TEN,))).standings[0].requests == 2
 
 
+async def test_it_ends_when_it_is_told_to_whatever_it_does(valkey: ValkeyProcess) -> None:
+    for length in range(40):
+        store = SharedStore(valkey.url)
+        task = asyncio.create_task(store.run())
+        await store.found(5)
+        end = monotonic() + length / 500
+
+        async def work(store: SharedStore = store, end: float = end) -> None:
+            while monotonic() < end:
+                found = await store.reserve((TEN,))
+                if isinstance(found, Reservation):
+                    store.settle(found, None, None)
+
+        await asyncio.gather(*(work() for _ in range(32)))
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=10)
+        assert done
+
+
 async def test_a_server_that_is_not_there_is_found_when_it_comes(valkey: ValkeyProcess) -> None:
     await valkey.kill()
     told: list[str | None] = []

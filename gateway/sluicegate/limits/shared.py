@@ -154,7 +154,7 @@ class SharedStore:
         """Talk to the server, and look for it when it is away; until cancelled."""
         from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
 
-        while True:
+        while not _cancelled():
             try:
                 async with _connected(self._url) as client:
                     await self._serve(client)
@@ -173,7 +173,7 @@ class SharedStore:
         self._found.set()
         self._told(None)
         loop = asyncio.get_running_loop()
-        while True:
+        while not _cancelled():
             if not (self._asked or self._ended or self._unsure):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(self._lease / 4, _IDLE)):
@@ -311,6 +311,16 @@ class SharedStore:
             slot = "hold" if hold else "free" if end.slots else ""
             values += (id_, slot, end.tokens, end.window, end.money, end.since, end.ceiling.period)
         return keys, values
+
+
+def _cancelled() -> bool:
+    """Whether this task is to end, though the exception for it may be lost.
+
+    The client reads with a time-out of 0, and asyncio takes a cancellation that arrives just then
+    for that time-out's own.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _connect(url: str) -> Redis:
