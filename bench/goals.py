@@ -7,12 +7,13 @@ from statistics import median
 from bench.calls import Workload
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
+from bench.scenarios import cluster
 from bench.scenarios.faults import COOLDOWN_SECONDS, FAULTS, SLOW
 from bench.scenarios.faults import scenario_of as fault_scenario
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
 from bench.scenarios.translated import PASSED_ON, scenario_of
-from bench.stats import paired_ratios, slope
+from bench.stats import paired_ratios, quantile, slope
 from bench.tables import Table, number
 
 _FLAT_MB_PER_100K = 2.0
@@ -123,6 +124,39 @@ def _probes(run: Run) -> float | None:
         if sample.scenario in failing
     ]
     return max(0.0, *found) if found else None
+
+
+def cluster_quantile(value: str, share: float) -> Callable[[Run], float | None]:
+    """Over all changes in a cluster."""
+
+    def figure(run: Run) -> float | None:
+        values = run.values(cluster.CHANGE, NAME, value)
+        return quantile(values, share) if values else None
+
+    return figure
+
+
+def _refused(run: Run) -> float | None:
+    ways = (cluster.REVOKED, cluster.DELETED)
+    values = [value for way in ways for value in run.values(way, NAME, "refused_s")]
+    return quantile(values, 0.99) if values else None
+
+
+def _storm(figure: Callable[[Mapping[str, float]], float]) -> Callable[[Run], float | None]:
+    """A figure of the many objects that were applied at once."""
+
+    def found(run: Run) -> float | None:
+        return max(
+            (figure(one.values) for one in run.samples if one.scenario == cluster.STORM),
+            default=None,
+        )
+
+    return found
+
+
+def _needless_publications(values: Mapping[str, float]) -> float:
+    """Beyond one in 200 ms, and those at the edges."""
+    return max(0.0, values["publishes"] - values["applied_s"] / 0.2 - 3)
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -245,6 +279,55 @@ GOALS: tuple[Goal, ...] = (
         2,
         at_least=False,
         figure=lambda run: _median(run.values(MANY, NAME, "ready_s")),
+    ),
+    Goal(
+        "apply to the first answer by it on every gateway, p50",
+        "ms",
+        75,
+        at_least=False,
+        figure=cluster_quantile("every_gateway_ms", 0.5),
+    ),
+    Goal(
+        "apply to the first answer by it on every gateway, p99",
+        "ms",
+        250,
+        at_least=False,
+        figure=cluster_quantile("every_gateway_ms", 0.99),
+    ),
+    Goal(
+        "failed requests during changes in a cluster",
+        "",
+        0,
+        at_least=False,
+        figure=lambda run: max(run.values(cluster.CHANGES, NAME, "errors"), default=None),
+    ),
+    Goal(
+        "key taken away until every gateway refuses it, p99",
+        "s",
+        2,
+        at_least=False,
+        figure=_refused,
+    ),
+    Goal(
+        "many objects applied at once, until all are Ready",
+        "s",
+        30,
+        at_least=False,
+        figure=_storm(lambda values: values["ready_s"]),
+    ),
+    Goal(
+        "publications of them beyond one in 200 ms",
+        "",
+        0,
+        at_least=False,
+        figure=_storm(_needless_publications),
+    ),
+    Goal(
+        "most memory of the operator",
+        "MB",
+        250,
+        at_least=False,
+        figure=lambda run: max(run.values(cluster.CHANGES, NAME, "operator_peak_mb"), default=None),
     ),
 )
 

@@ -1,6 +1,6 @@
 """The two load generators: wrk for how much, our own open loop for how long.
 
-Everything here but the two `run_` functions is pure.
+Everything here but the functions `run_`, `begin_` and `end_` is pure.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bench.calls import Call
-from bench.processes import BenchError, Processes
+from bench.processes import BenchError, Processes, Server
 
 # The line that the script below prints; wrk's own text is for people.
 _MARK = "bench-result "
@@ -40,7 +40,10 @@ class WrkResult(msgspec.Struct, frozen=True):
 
 
 class OpenLoopResult(msgspec.Struct, frozen=True):
-    """What bench/load reports, see there. Times in microseconds, one for each good request."""
+    """What bench/load reports, see there. Times in microseconds, one for each good request.
+
+    `first_seen`: by each value of a header, the Unix time of the first answer that had it.
+    """
 
     requests: int
     errors: int
@@ -50,6 +53,7 @@ class OpenLoopResult(msgspec.Struct, frozen=True):
     latency_us: list[int]
     first_byte_us: list[int]
     first_mark_us: list[int]
+    first_seen: dict[str, int] = {}
 
 
 def lua_string(text: str) -> str:
@@ -120,3 +124,36 @@ def run_load(
     due = requests / rate if rate else requests / 50
     outcome = processes.run(argv, timeout=due + 90)
     return msgspec.json.decode(outcome.stdout, type=OpenLoopResult), outcome.cpu_seconds
+
+
+def begin_load(
+    processes: Processes,
+    name: str,
+    load: Path,
+    port: int,
+    calls: list[Call],
+    *,
+    listing: Path,
+    rate: float,
+    connections: int,
+    seconds: float,
+    note: str,
+) -> Server:
+    """Sends at a rate until `end_load`, for `seconds` at most, on any core.
+
+    `note` is a header of the answers; when each of its values was seen first is in the result.
+    """
+    listing.write_bytes(b"\n".join(msgspec.json.encode(call) for call in calls))
+    argv = [str(load), "-address", f"127.0.0.1:{port}", "-calls", str(listing), "-note", note]
+    argv += ["-requests", str(round(rate * seconds)), "-connections", str(connections)]
+    return processes.start(name, [*argv, "-rate", str(rate)], core=None)
+
+
+def end_load(processes: Processes, server: Server) -> OpenLoopResult:
+    """What it has seen. Raises BenchError when it has failed."""
+    output = server.finish()
+    processes.end(server)
+    try:
+        return msgspec.json.decode(output, type=OpenLoopResult)
+    except msgspec.DecodeError:
+        raise BenchError(f"{server.log.stem} failed:\n{output[-2000:]}") from None

@@ -58,10 +58,16 @@ def rss_mb(pid: int) -> float:
     return kilobytes * 1024 / 1e6
 
 
-def parse_rss_kib(status: str) -> int:
-    """The number behind `VmRSS:` in /proc/<pid>/status, in KiB; 0 where there is none."""
+def peak_rss_mb(pid: int) -> float:
+    """The most resident memory that the process alone has had, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return parse_rss_kib(status, "VmHWM") * 1024 / 1e6
+
+
+def parse_rss_kib(status: str, name: str = "VmRSS") -> int:
+    """The number behind `name:` in /proc/<pid>/status, in KiB; 0 where there is none."""
     for line in status.splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1])
     return 0
 

@@ -15,6 +15,14 @@ _KEYS_PER_FILE = 100
 
 # A key for those that take one, keys that sign, and a file by which Google's library asks the mock
 # for a token, as it asks Google with a workload identity.
+# The credential of a deployment in a cluster: made up, as all of them.
+UPSTREAM_MANIFEST = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: upstream, labels: {sluicegate.dev/credential: "true"}}
+stringData: {key: sk-upstream-0123456789abcdef}
+"""
+
 _CREDENTIALS = """\
 apiVersion: v1
 kind: Secret

@@ -13,7 +13,7 @@ from bench.calls import Workload
 ROOT = Path(__file__).parent.parent
 SCENARIOS = (
     *("passthrough", "streams", "echo", "translated"),
-    *("latency", "reload", "faults", "memory", "startup"),
+    *("latency", "reload", "faults", "memory", "startup", "cluster"),
 )
 PEER_NAMES = ("envoy", "litellm", "nginx", "portkey")
 
@@ -21,7 +21,8 @@ _EPILOG = """\
 scenarios: passthrough (JSON answers), streams (28 events each), echo (no upstream), translated
 (other providers beside passthrough), latency (added at a fixed rate), reload (the same during 10
 config changes/s), faults (one of two upstreams fails), memory (RSS over 100,000 requests), startup
-(until ready). docs/performance.md says how each number comes about.
+(until ready), cluster (three gateways, an operator and a real API server: from an apply to the
+first answers by it). docs/performance.md says how each number comes about.
 """
 
 
@@ -40,6 +41,7 @@ class Options:
     memory_requests: int
     deployments: int  # of the large configuration
     keys: int
+    changes: int  # in a cluster
     gateway: tuple[str, ...] | None  # a command in place of this checkout's gateway
     pinned: bool
     niceness: int
@@ -105,6 +107,7 @@ def parse(argv: Sequence[str]) -> Options | ProfileOptions:
         memory_requests=10_000 if quick else 100_000,
         deployments=100 if quick else 1_000,
         keys=1_000 if quick else 10_000,
+        changes=20 if quick else 200,
         gateway=_command(given.gateway),
         pinned=not given.unpinned,
         niceness=given.nice,

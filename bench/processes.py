@@ -15,6 +15,7 @@ from typing import Self
 from bench import machine
 
 _TERM_SECONDS = 5.0
+_FINISH_SECONDS = 60.0
 
 
 class BenchError(Exception):
@@ -104,6 +105,13 @@ class Server:
     def signal(self, number: signal.Signals) -> None:
         """Sends it a signal, as an accident would; `stop` must still follow."""
         os.killpg(self.pid, number)
+
+    def finish(self) -> str:
+        """Asks it to end (SIGTERM) and answers what it has printed; `stop` must still follow."""
+        self.signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_FINISH_SECONDS)
+        return self.log.read_text(encoding="utf-8", errors="replace")
 
     def stop(self) -> None:
         """Ends it and its process group: SIGTERM, after five seconds SIGKILL."""

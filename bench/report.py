@@ -9,11 +9,11 @@ from bench.measure import DISTURBED, bottleneck
 from bench.peers.direct import NAME as DIRECT
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
-from bench.scenarios import faults, translated
+from bench.scenarios import cluster, faults, translated
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
 from bench.scenarios.translated import PASSED_ON
-from bench.stats import Spread, paired_ratios
+from bench.stats import Spread, paired_ratios, quantile
 from bench.tables import Table, number, times, with_spread
 
 _TITLES = {
@@ -55,6 +55,8 @@ def tables(run: Run) -> list[Table]:
         _faults(run),
         _memory(run),
         _startup(run),
+        _cluster(run),
+        _cluster_costs(run),
     ]
     return [table for table in found if table.rows]
 
@@ -251,6 +253,59 @@ def _startup(run: Run) -> Table:
             (target, with_spread(ready), with_spread(run.values("start", target, "rss_mb")))
         )
     return Table("Start to ready", ("", "seconds", "resident MB when ready"), tuple(rows))
+
+
+_CLUSTER_TIMES = {
+    "until the operator's publication is seen": (cluster.CHANGE, "published_ms", 1),
+    "until the first gateway answers by it": (cluster.CHANGE, "first_gateway_ms", 1),
+    "until every gateway answers by it": (cluster.CHANGE, "every_gateway_ms", 1),
+    "until Programmed=True": (cluster.CHANGE, "programmed_ms", 1),
+    "until Ready=True": (cluster.CHANGE, "ready_ms", 1),
+    "key revoked, until every gateway refuses it": (cluster.REVOKED, "refused_s", 1000),
+    "key deleted, until every gateway refuses it": (cluster.DELETED, "refused_s", 1000),
+    "the apply itself": (cluster.CHANGE, "apply_ms", 1),
+}
+
+
+def _cluster(run: Run) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for what, (scenario, value, factor) in _CLUSTER_TIMES.items():
+        times_ = [one * factor for one in run.values(scenario, NAME, value)]
+        if times_:
+            spread = (quantile(times_, 0.5), quantile(times_, 0.99), max(times_))
+            rows.append((what, *map(number, spread), str(len(times_))))
+    return Table(
+        f"In a cluster: from the API server's answer, with {run.settings['deployments']} "
+        "deployments, as many keys, and three gateways under load",
+        ("milliseconds", "p50", "p99", "most", "of"),
+        tuple(rows),
+        _remarks(run, cluster.CHANGES),
+    )
+
+
+_CLUSTER_COSTS = {
+    "objects applied at once": (cluster.STORM, "objects"),
+    "seconds until they were applied": (cluster.STORM, "applied_s"),
+    "seconds until all were Ready": (cluster.STORM, "ready_s"),
+    "publications of them": (cluster.STORM, "publishes"),
+    "operator, resident MB": (cluster.CHANGES, "operator_mb"),
+    "operator, most resident MB": (cluster.CHANGES, "operator_peak_mb"),
+    "gateway, resident MB": (cluster.CHANGES, "gateway_mb"),
+    "a change: operator, CPU ms": (cluster.CHANGES, "operator_cpu_ms"),
+    "a change: three gateways, CPU ms": (cluster.CHANGES, "gateways_cpu_ms"),
+    "a change: etcd and API server, CPU ms": (cluster.CHANGES, "control_plane_cpu_ms"),
+    "cores busy during the changes": (cluster.CHANGES, "busy_cores"),
+    "failed requests": (cluster.CHANGES, "errors"),
+}
+
+
+def _cluster_costs(run: Run) -> Table:
+    rows = [
+        (what, number(values[0]))
+        for what, (scenario, value) in _CLUSTER_COSTS.items()
+        if (values := run.values(scenario, NAME, value))
+    ]
+    return Table("In a cluster: what it takes", ("", ""), tuple(rows))
 
 
 def _middle(run: Run, scenario: str, target: str, value: str) -> float:

@@ -70,7 +70,7 @@ def start(
         cwd=launch.cwd,
     )
     end = begin + launch.start_seconds
-    _wait_for_200(server, launch.ready_port, launch.ready_path, end)
+    wait_for_200(server, launch.ready_port, launch.ready_path, end)
     # Ready is who also takes requests, whatever its other port says.
     _wait_for_port(server, site.port, end)
     took = time.monotonic() - begin
@@ -123,7 +123,8 @@ def _wait_for_port(server: Server, port: int, end: float) -> None:
     raise BenchError(f"{server.log.stem} doesn't listen")
 
 
-def _wait_for_200(server: Server, port: int, path: str, end: float) -> None:
+def wait_for_200(server: Server, port: int, path: str, end: float) -> None:
+    """Returns when it answers so; raises BenchError when it doesn't until `end` (monotonic)."""
     request = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n".encode()
     while time.monotonic() < end:
         server.check_alive()

@@ -68,6 +68,9 @@ func (c *connection) answer(o *outcome) error {
 	if err != nil {
 		return err
 	}
+	if len(c.plan.note) > 0 {
+		o.noted = string(field(head, c.plan.note))
+	}
 	body := &body{connection: c, outcome: o}
 	switch {
 	case chunked:
@@ -116,6 +119,16 @@ func (c *connection) fill() error {
 		return nil
 	}
 	return err
+}
+
+// field is the value of a header field; empty where there is none.
+func field(head, wanted []byte) []byte {
+	for _, line := range bytes.Split(head, []byte("\r\n"))[1:] {
+		if name, value, _ := bytes.Cut(line, []byte(":")); bytes.EqualFold(name, wanted) {
+			return bytes.TrimSpace(value)
+		}
+	}
+	return nil
 }
 
 // framing is the body's length (-1 where the head names none) and whether it comes in chunks.

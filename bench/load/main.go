@@ -6,6 +6,7 @@
 // second is therefore charged with a second for each request that was due in it, where a closed
 // loop would leave them out (coordinated omission). The file of calls has one JSON object a line,
 // used in turn: {"path": "/v1/responses", "headers": {"authorization": "…"}, "body": "{…}"}.
+// SIGTERM ends a run at a fixed rate early: what was sent is awaited and reported.
 package main
 
 import (
@@ -14,7 +15,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -39,6 +42,9 @@ type report struct {
 	FirstByteUS []uint32 `json:"first_byte_us"`
 	// FirstMarkUS is the time to the first byte string given by -mark, 0 where it did not occur.
 	FirstMarkUS []uint32 `json:"first_mark_us"`
+	// FirstSeen tells for each value of the header given by -note when the first answer with it was
+	// there, in microseconds of Unix time.
+	FirstSeen map[string]int64 `json:"first_seen"`
 }
 
 func main() {
@@ -56,6 +62,7 @@ func run() error {
 	requests := flag.Int("requests", 0, "requests to send in all")
 	timeout := flag.Duration("timeout", 30*time.Second, "give a request up after this")
 	mark := flag.String("mark", "", "bytes whose first occurrence in an answer is timed")
+	note := flag.String("note", "", "header of the answers whose values are noted")
 	procs := flag.Int("procs", 2, "GOMAXPROCS")
 	flag.Parse()
 	runtime.GOMAXPROCS(*procs)
@@ -68,8 +75,10 @@ func run() error {
 	}
 	plan := plan{
 		address: *address, calls: calls, connections: *connections, requests: *requests,
-		rate: *rate, timeout: *timeout, mark: []byte(*mark),
+		rate: *rate, timeout: *timeout, mark: []byte(*mark), note: []byte(*note),
+		stop: make(chan os.Signal, 1),
 	}
+	signal.Notify(plan.stop, syscall.SIGTERM)
 	result := plan.run()
 	return json.NewEncoder(os.Stdout).Encode(result)
 }

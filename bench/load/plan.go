@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,11 +18,14 @@ type plan struct {
 	rate        float64
 	timeout     time.Duration
 	mark        []byte
+	note        []byte
+	stop        chan os.Signal
 }
 
 // outcome is what happened to one request. Times are since the run's start.
 type outcome struct {
 	due, sent, firstByte, firstMark, done time.Duration
+	noted                                 string
 	err                                   error
 }
 
@@ -31,11 +35,11 @@ func (p *plan) run() report {
 	outcomes := make([]outcome, p.requests)
 	start := time.Now()
 	if p.rate > 0 {
-		p.open(start, outcomes)
+		outcomes = p.open(start, outcomes)
 	} else {
 		p.closed(start, outcomes)
 	}
-	return summarise(outcomes, time.Since(start))
+	return summarise(outcomes, start)
 }
 
 // closed keeps every connection busy; a request is due when its connection is free.
@@ -61,8 +65,8 @@ func (p *plan) closed(start time.Time, outcomes []outcome) {
 // open sends request n when it is due, from one operating system thread that sleeps precisely, so
 // that the runtime's timers, which may be a millisecond late, are no part of what is measured. The
 // answers are read by one goroutine for each connection. With every connection busy the request
-// waits for one, and its latency keeps counting.
-func (p *plan) open(start time.Time, outcomes []outcome) {
+// waits for one, and its latency keeps counting. Answers the outcomes of those that were sent.
+func (p *plan) open(start time.Time, outcomes []outcome) []outcome {
 	idle := make(chan *connection, p.connections)
 	for range p.connections {
 		idle <- &connection{plan: p, start: start}
@@ -73,8 +77,9 @@ func (p *plan) open(start time.Time, outcomes []outcome) {
 	// refuses, the requests leave that much later, which the report's late_us shows.
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_TIMERSLACK, 1, 0)
 	var group sync.WaitGroup
-	for n := range outcomes {
-		o := &outcomes[n]
+	sent := 0
+	for ; sent < len(outcomes) && len(p.stop) == 0; sent++ {
+		n, o := sent, &outcomes[sent]
 		o.due = time.Duration(float64(n) / p.rate * float64(time.Second))
 		sleepUntil(start, o.due)
 		conn := <-idle
@@ -90,6 +95,7 @@ func (p *plan) open(start time.Time, outcomes []outcome) {
 	for range p.connections {
 		(<-idle).shut()
 	}
+	return outcomes[:sent]
 }
 
 func (p *plan) callOf(n int) *call { return &p.calls[n%len(p.calls)] }
@@ -102,10 +108,11 @@ func sleepUntil(start time.Time, due time.Duration) {
 	}
 }
 
-func summarise(outcomes []outcome, took time.Duration) report {
+func summarise(outcomes []outcome, start time.Time) report {
 	result := report{
-		Requests: len(outcomes), Seconds: took.Seconds(), FirstErrors: []string{},
+		Requests: len(outcomes), Seconds: time.Since(start).Seconds(), FirstErrors: []string{},
 		LateUS: []uint32{}, LatencyUS: []uint32{}, FirstByteUS: []uint32{}, FirstMarkUS: []uint32{},
+		FirstSeen: map[string]int64{},
 	}
 	for i := range outcomes {
 		o := &outcomes[i]
@@ -124,6 +131,12 @@ func summarise(outcomes []outcome, took time.Duration) report {
 			mark = micros(o.firstMark - o.due)
 		}
 		result.FirstMarkUS = append(result.FirstMarkUS, mark)
+		if o.noted != "" {
+			at := start.Add(o.done).UnixMicro()
+			if first, seen := result.FirstSeen[o.noted]; !seen || at < first {
+				result.FirstSeen[o.noted] = at
+			}
+		}
 	}
 	return result
 }

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from bench.rig import Rig
-from bench.scenarios import faults, latency, memory, startup, throughput, translated
+from bench.scenarios import cluster, faults, latency, memory, startup, throughput, translated
 
 # These start gateways of their own, or want no peer beside it.
-ALONE = frozenset({"reload", "faults", "memory", "startup"})
+ALONE = frozenset({"reload", "faults", "memory", "startup", "cluster"})
 GATEWAY_ONLY = ALONE | {"echo", "translated"}
 
 SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
@@ -21,5 +21,6 @@ SCENARIOS: Mapping[str, Callable[[Rig], None]] = MappingProxyType(
         "faults": faults.run,
         "memory": memory.run,
         "startup": startup.run,
+        "cluster": cluster.run,
     }
 )
