@@ -7,7 +7,7 @@ PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout crds docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test mutations test-heavy run bench fmt \
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test mutations test-heavy run bench simulate fmt \
 	crds docs lock changelog clean
 
 help: ## list the targets
@@ -66,6 +66,9 @@ run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1
 
 bench: setup ## measure the gateway against its peers (takes minutes)
 	@$(PY) -m bench $(ARGS)
+
+simulate: setup ## compare routing strategies and settings on a virtual clock (minutes)
+	@$(PY) -m bench.routing $(ARGS)
 
 fmt: setup ## rewrite the code as `make check` wants it
 	@$(PY) -m ruff check --fix --quiet $(CODE); $(PY) -m ruff format --quiet $(CODE)

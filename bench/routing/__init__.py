@@ -1,0 +1,1 @@
+"""The gateway's real routing code on a virtual clock, against upstreams that are modelled."""
