@@ -90,7 +90,7 @@ def test_every_reason_not_to_be_asked() -> None:
         "--namespace",
         "team-a",
     )
-    assert [each.deployment for each in found.pools[0].asked] == ["models/good"]
+    assert [(each.deployment, each.first) for each in found.pools[0].asked] == [("models/good", 1)]
     reasons = left_out(found)
     assert reasons.pop("models/asleep") == "suspended"
     assert reasons.pop("models/own") == "not for namespace team-a: allowedNamespaces"
@@ -191,7 +191,12 @@ def test_names_that_lead_nowhere() -> None:
     ]
     assert explained(manifests, "sonet", "--namespace", "x").suggestions == ("sonnet",)
     (hint,) = explained(manifests, "secret", "--namespace", "x").hints
-    assert hint == "Namespace models has it, but its allowedNamespaces do not name x."
+    assert hint == "Namespace models has it, but does not share it with yours."
+    # In a cluster not every namespace may share.
+    operators = ("--config-namespace", "platform")
+    hints = explained(manifests, "sonnet", "--namespace", "x", *operators).hints
+    assert hints[0] == "Namespace models has it, but does not share it with yours."
+    assert hints[1].startswith("models/sonnet: ")
     (hint,) = explained(manifests, "wrong", "--namespace", "x").hints
     assert hint.startswith("models/wrong is not served: InvalidSpec")
 

@@ -160,7 +160,7 @@ def _unknown(
     return changed(
         told,
         hints=(
-            *_elsewhere(snapshot, caller, model),
+            *_elsewhere(imagined, snapshot, caller, model),
             *(f"{who} is not served: {why}." for who, why in imagined.refused(model)),
         ),
         suggestions=_alike(snapshot, caller, model),
@@ -177,7 +177,9 @@ def _alike(snapshot: Snapshot[Connector], caller: Caller, model: str) -> tuple[s
     return tuple(difflib.get_close_matches(model, sorted(names), cutoff=_ALIKE))
 
 
-def _elsewhere(snapshot: Snapshot[Connector], caller: Caller, model: str) -> Iterator[str]:
+def _elsewhere(
+    imagined: Imagined, snapshot: Snapshot[Connector], caller: Caller, model: str
+) -> Iterator[str]:
     """Pools of that name that are not the caller's."""
     name = model.rpartition("@")[0] or model
     for route in snapshot.routes.values():
@@ -185,10 +187,9 @@ def _elsewhere(snapshot: Snapshot[Connector], caller: Caller, model: str) -> Ite
         if pool.model != name or pool.namespace == caller.namespace:
             continue
         if not route.admits(caller.namespace):
-            yield (
-                f"Namespace {pool.namespace} has it, but its allowedNamespaces do not name "
-                f"{caller.namespace}."
-            )
+            yield f"Namespace {pool.namespace} has it, but does not share it with yours."
+            for member in pool.members:
+                yield from imagined.not_shared(pool.namespace, member)
         elif not pool.shared and "@" not in model:
             yield f"It can be had as {pool.model}@{pool.namespace}."
 
@@ -235,7 +236,7 @@ def _view(
     route, now = plan.route, monotonic()
     asked = asking(plan, route)
     found = order(route, asked, now)
-    shares = _shares(_twin(imagined, route), asked)
+    shares = _shares(_twin(imagined, route), asked, full)
     sticky = asked.affinity is not None
     return PoolView(
         pool=_named(route),
@@ -263,13 +264,16 @@ def _twin(imagined: Imagined, route: Route[Connector]) -> Route[Connector]:
     return imagined.snapshot().routes[route.pool.id]
 
 
-def _shares(route: Route[Connector], asked: Asked) -> Counter[str]:
+def _shares(route: Route[Connector], asked: Asked, full: frozenset[str]) -> Counter[str]:
     """How many of 1,000 such requests go to each deployment first, by its label."""
     counted = Counter[str]()
     drawn = _with_chance(asked)
     now = monotonic()
     for _ in range(_DRAWS):
-        target = Selection(route, drawn).next(now, [])
+        selection = Selection(route, drawn)
+        target = selection.next(now, [])
+        while target is not None and target.label in full:
+            target = selection.next(now, [])
         if target is None:
             break
         counted[target.label] += 1

@@ -40,6 +40,7 @@ from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NOT_KNOWN = SecretCredential("not-known-here")  # every provider takes a single key
+_SHARING = ("spec", "allowedNamespaces")
 _CREDENTIALS = ("spec", "credentials")
 _ELSEWHERE = "its Secret is not among the manifests"
 _AMBIENT = "it is the gateway's own"
@@ -137,6 +138,14 @@ class Imagined:
             if said == model:
                 place = ".".join(map(str, finding.path))
                 yield f"{ref.namespace}/{ref.name}", f"{finding.reason}: {place} {finding.message}"
+
+    def not_shared(self, namespace: str, name: str) -> Iterator[str]:
+        """Why a deployment's `allowedNamespaces` do not count, where they do not."""
+        for finding in self.compilation.findings.get(
+            ResourceRef("ModelDeployment", namespace, name), ()
+        ):
+            if finding.path[:2] == _SHARING:
+                yield f"{namespace}/{name}: {finding.message}."
 
     # --- who asks -------------------------------------------------------------------------------
 
