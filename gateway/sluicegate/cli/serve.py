@@ -14,6 +14,7 @@ from typing import TypeAlias
 import click
 import uvloop
 
+from sluicegate.cli.log_options import log_options, sink_settings
 from sluicegate.cluster import Access, AccessError, load_access
 from sluicegate.compile import Settings
 from sluicegate.ledger import LedgerSettings
@@ -168,6 +169,7 @@ def _port(value: str) -> int:
     show_envvar=True,
     help="Write end users down as an HMAC with this key, not by their names.",
 )
+@log_options
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
@@ -199,6 +201,10 @@ def serve(
     store_url: str | None,
     cost_in_streams: bool,
     end_user_hash_key: str | None,
+    log_sinks: tuple[str, ...],
+    log_content: bool,
+    log_masks: tuple[str, ...],
+    trace_ratio: float,
     log_level: str,
 ) -> None:
     """Serve /v1/responses from a folder of manifests, and take every change live.
@@ -233,6 +239,7 @@ def serve(
         ledger=None if store_url == "none" else LedgerSettings(state_dir, store_url or None),
         end_user_key=end_user_hash_key.encode() if end_user_hash_key else None,
         cost_in_streams=cost_in_streams,
+        sinks=sink_settings(log_sinks, log_masks, trace_ratio, environ, content=log_content),
         limits_url=limits_url or None,
         limits_on_failure=OnFailure(limits_on_failure),
     )

@@ -28,8 +28,10 @@ from sluicegate.pricing.estimate import at_least, input_tokens, output_tokens
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import Outcome as AttemptOutcome
 from sluicegate.routing.snapshot import Target
+from sluicegate.sinks import AttemptEvent, CallEntry, Records
 from sluicegate.telemetry.histograms import CallLabels
 from sluicegate.telemetry.metrics import SpendLabels, Tally
+from sluicegate.telemetry.trace import Trace, new_span_id
 
 _LONGEST = 256  # characters of a name that a client or an upstream chose
 _MOST_TOKENS = 1 << 53  # of one call; what says more can't be meant
@@ -46,11 +48,12 @@ _ERROR_TYPES = {each.value: each.value for each in AttemptOutcome} | {
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What all accounts share. `ledger` None: there is none."""
+    """What all accounts share. `ledger`, `records` None: there is none."""
 
     ledger: Ledger | None = None
     end_user_key: bytes | None = field(default=None, repr=False)  # what names are hashed with
     cost_in_streams: bool = False
+    records: Records | None = None
 
     def end_user(self, name: str | None) -> str | None:
         """How an end user is written down."""
@@ -71,23 +74,27 @@ class _Call(msgspec.Struct):
     number: int
     first: float | None = None  # seconds until there was output
     broke: str | None = None  # how it failed after that
+    span_id: str = ""
 
 
 class Account:
     """Of one request. `usage` and `cost` are the sums of the calls that were settled."""
 
     __slots__ = (
-        "_body",
         "_books",
         "_call",
         "_caller",
-        "_end_user",
+        "_logs_content",
+        "_request",
         "_request_id",
         "_sent",
         "_streamed",
         "_tags",
         "_tally",
+        "attempts",
         "cost",
+        "end_user",
+        "trace",
         "usage",
     )
 
@@ -101,17 +108,23 @@ class Account:
         *,
         end_user: str | None,
         tags: Mapping[str, str],
+        trace: Trace | None = None,
+        logs_content: bool = False,
     ) -> None:
+        """`trace` is there if and only if there are records to make."""
         self._books = books
         self._tally = tally
         self._caller = caller
         self._request_id = request_id
-        self._body = request.body
+        self._request = request
         self._streamed = request.stream
-        self._end_user = books.end_user(end_user)
+        self.end_user = books.end_user(end_user)
         self._tags = tags
         self._call: _Call | None = None
         self._sent = 0
+        self._logs_content = logs_content
+        self.trace = trace
+        self.attempts: list[AttemptEvent] = []  # those that were sent, where there is a trace
         self.usage = _NOTHING
         self.cost: Decimal | None = _FREE  # None: of one of them it is not known
 
@@ -121,11 +134,19 @@ class Account:
         called = Priced(target.connector.provider, upstream_model, target.deployment.pricing)
         call = _Call(target, called, model, time.time(), monotonic(), self._sent)
         self._call = call
+        if self.trace is not None:
+            call.span_id = new_span_id()
         if self._books.ledger is not None:
-            expected = Usage(input_tokens=input_tokens(self._body))
+            expected = Usage(input_tokens=input_tokens(self._request.body))
             cost = answer_cost(called, expected, at=call.time)
             begun = self._record(call, INTERRUPTED, None, expected, cost, estimated=True)
             self._books.ledger.begin(begun)
+
+    def trace_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the upstream of the call under way is told of its trace."""
+        if self.trace is None or self._call is None:
+            return ()
+        return self.trace.headers(self._call.span_id)
 
     def unsent(self) -> None:
         """No byte of it has gone out after all."""
@@ -152,11 +173,11 @@ class Account:
             return None
         status = call.broke or outcome.status or "completed"
         if usage is not None and call.broke is None and _plausible(usage):
-            return self._settle(status, 200, usage, outcome)
+            return self._settle(status, 200, usage, outcome, answer=answer)
         estimated = self._estimated(usage, answer)
         if not estimated.output_tokens and outcome.status == "failed" and call.broke is None:
-            return self._settle(status, 200, _NOTHING, outcome)
-        return self._settle(status, 200, estimated, outcome, estimated=True)
+            return self._settle(status, 200, _NOTHING, outcome, answer=answer)
+        return self._settle(status, 200, estimated, outcome, estimated=True, answer=answer)
 
     def failed(self, status: str, http_status: int | None) -> None:
         """It has failed before there was output: nothing was used, as far as is known."""
@@ -165,13 +186,14 @@ class Account:
     def left(self, status: str, so_far: Outcome | None = None, answer: bytes = b"") -> None:
         """The client has gone; `answer` is the frame that would have told of the output so far."""
         usage = self._estimated(so_far.usage if so_far is not None else None, answer)
-        self._settle(status, 200 if answer else None, usage, so_far, estimated=True)
+        http_status = 200 if answer else None
+        self._settle(status, http_status, usage, so_far, estimated=True, answer=answer)
 
     def _estimated(self, known: Usage | None, answer: bytes) -> Usage:
         if known is not None and not _plausible(known):
             known = None
         written = output_tokens(sse.parse_frame(answer).data if self._streamed else answer)
-        return at_least(known, input_tokens(self._body), written)
+        return at_least(known, input_tokens(self._request.body), written)
 
     def _settle(
         self,
@@ -181,6 +203,7 @@ class Account:
         outcome: Outcome | None,
         *,
         estimated: bool = False,
+        answer: bytes = b"",
     ) -> Decimal | None:
         """Once for each call; without one under way it changes nothing."""
         call, self._call = self._call, None
@@ -201,12 +224,36 @@ class Account:
         self._measure(call, status, usage, ended - call.began)
         self.usage = _sum(self.usage, usage)
         self.cost = None if cost is None or self.cost is None else self.cost + cost
-        if self._books.ledger is not None:
+        ledger, records, trace = self._books.ledger, self._books.records, self.trace
+        if ledger is not None or trace is not None:
             record = self._record(
                 call, status, http_status, usage, cost, estimated=estimated, ended=ended
             )
-            self._books.ledger.end(record)
+            if ledger is not None:
+                ledger.end(record)
+            if records is not None and trace is not None:
+                records.call(self._entry(record, trace, call.span_id, outcome, answer))
+                event = AttemptEvent(time.time(), call.target.label, status, http_status)
+                self.attempts.append(event)
         return cost
+
+    def _entry(
+        self, record: CallRecord, trace: Trace, span_id: str, outcome: Outcome | None, answer: bytes
+    ) -> CallEntry:
+        fields = self._request.fields
+        return CallEntry(
+            record,
+            trace,
+            span_id,
+            outcome.response_id if outcome is not None else None,
+            outcome.model if outcome is not None else None,
+            outcome.incomplete_reason if outcome is not None else None,
+            fields.max_output_tokens,
+            fields.temperature,
+            fields.top_p,
+            self._request.body if self._logs_content else b"",
+            answer if self._logs_content else b"",
+        )
 
     def _measure(self, call: _Call, status: str, usage: Usage, seconds: float) -> None:
         target = call.target
@@ -244,7 +291,7 @@ class Account:
             caller.namespace,
             caller.key.name if caller.key is not None else None,
             caller.key_id,
-            self._end_user,
+            self.end_user,
             self._tags,
             call.model,
             call.target.label,

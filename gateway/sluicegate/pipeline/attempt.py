@@ -94,8 +94,9 @@ async def _send(
     headers = call.headers
     if call.authorization is not None:
         headers = (*headers, *await _authorization(plan, target, call))
-    request = UpstreamRequest(origin, call.method, call.target, headers, call.body)
     plan.account.sending(target, plan.route.pool.model, model)
+    headers = (*headers, *plan.account.trace_headers())
+    request = UpstreamRequest(origin, call.method, call.target, headers, call.body)
     try:
         answer = await plan.gateway.transport.send(request, _timeouts(plan, target.deployment))
         status = answer.status

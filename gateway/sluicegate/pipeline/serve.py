@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import time
 from collections.abc import Iterable, Mapping
 from time import monotonic
 
@@ -45,7 +46,9 @@ _FOREVER = float("inf")
 _NOT_VISIBLE = re.compile(r"[^!-~]")
 _LONGEST_DROPPED = 2000  # characters of a header
 _SHOWN = 200  # characters of a client's own word that an error repeats
+from sluicegate.sinks import RequestEntry
 _FAILED = "500"
+from sluicegate.telemetry.trace import Trace
 _NO_TAGS: Mapping[str, str] = {}
 _CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
 
@@ -111,7 +114,11 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     finally:
         gateway.tally.in_flight -= 1
         if plan is not None:
-            gateway.tally.finished(_labels(plan, status), monotonic() - began)
+            seconds = monotonic() - began
+            gateway.tally.finished(_labels(plan, status), seconds)
+            trace = plan.account.trace
+            if gateway.books.records is not None and trace is not None:
+                gateway.books.records.request(_request_entry(plan, trace, status, seconds))
             if admission is not None or plan.held is not None:
                 settle(plan, admission)
 
@@ -155,8 +162,12 @@ def _account(
         caller,
         own_id,
         request,
+    own_tags = tags(headers, caller.key.tags if caller.key is not None else _NO_TAGS)
+    records = gateway.books.records
         end_user=end_user(headers, request),
-        tags=tags(headers, caller.key.tags if caller.key is not None else _NO_TAGS),
+        tags=own_tags,
+        trace=records.trace(headers) if records is not None else None,
+        logs_content=records is not None and records.wants_content(headers, own_tags),
     )
 
 
@@ -297,3 +308,20 @@ def _labels(plan: Plan, status: str) -> RequestLabels:
         provider=target.connector.provider if target is not None else "",
         status=status,
     )
+def _request_entry(plan: Plan, trace: Trace, status: str, seconds: float) -> RequestEntry:
+    account, key = plan.account, plan.caller.key
+    return RequestEntry(
+        trace,
+        time.time() - seconds,
+        seconds,
+        plan.request_id,
+        plan.caller.namespace,
+        key.name if key is not None else None,
+        account.end_user,
+        plan.route.pool.model,
+        status,
+        describe(plan.course),
+        tuple(account.attempts),
+    )
+
+

@@ -30,6 +30,7 @@ from sluicegate.server.health import Health, LoadState
 from sluicegate.server.protocol import Handler, HttpServer
 from sluicegate.server.public import PublicPort
 from sluicegate.server.tls import Certificate
+from sluicegate.sinks import Records, SinkSettings, make_sinks
 from sluicegate.telemetry.logs import log
 from sluicegate.telemetry.metrics import ConfigState, Tally, registry
 from sluicegate.transport import Transport, TransportSettings
@@ -64,6 +65,7 @@ class ServerSettings:
     ledger: LedgerSettings | None = None  # None: no ledger is kept
     end_user_key: bytes | None = field(default=None, repr=False)
     cost_in_streams: bool = False
+    sinks: SinkSettings | None = None  # None: no records are made, no traces
     limits_url: str | None = field(default=None, repr=False)  # it may hold a password
     limits_on_failure: OnFailure = OnFailure.LOCAL
 
@@ -129,7 +131,8 @@ async def run(
     transport = Transport(settings=transport_settings)
     limits = _limiter(settings)
     ledger = Ledger(settings.ledger) if settings.ledger is not None else None
-    books = Books(ledger, settings.end_user_key, settings.cost_in_streams)
+    records = _records(settings.sinks)
+    books = Books(ledger, settings.end_user_key, settings.cost_in_streams, records)
     gateway = Gateway(
         *(store, transport, tally, settings.allow_anonymous),
         clock=time.time,
@@ -142,7 +145,13 @@ async def run(
     admin = AdminPort(
         store,
         health,
-        registry(tally, lambda: _config_state(store, health), lambda: _state_of(ledger), limits),
+        registry(
+            tally,
+            lambda: _config_state(store, health),
+            lambda: _state_of(ledger),
+            limits,
+            lambda: records.counts if records is not None else (),
+        ),
     )
     certificate = Certificate(*settings.tls) if settings.tls is not None else None
     async with contextlib.AsyncExitStack() as stack:
@@ -155,6 +164,9 @@ async def run(
         admin_port = await stack.enter_async_context(
             _listening(admin.handle, settings, None, public=False)
         )
+        if records is not None:
+            records.start()
+            stack.push_async_callback(asyncio.to_thread, records.stop)
         # What the first load makes lives as long as the process: looking for garbage among it would
         # only hold the event loop, and probes are answered meanwhile.
         gc.disable()
@@ -201,6 +213,11 @@ def _away(limits: Limiter, ledger: Ledger | None) -> tuple[str, ...]:
     """What the gateway has to do without now, or in part."""
     away = ("limits",) if limits.degraded else ()
     return (*away, "ledger") if ledger is not None and ledger.state.problems else away
+def _records(settings: SinkSettings | None) -> Records | None:
+    """Raises ValueError for what is no sink."""
+    return None if settings is None else Records(settings, make_sinks(settings))
+
+
 
 
 def _limiter(settings: ServerSettings) -> Limiter:

@@ -5,7 +5,7 @@ Labels are bounded: names of configured objects only, never what a client sent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple, Protocol
@@ -128,6 +128,40 @@ class LimitStore(Protocol):
         ...
 
 
+class SinkCounts(Protocol):
+    """What became of the records of one log sink."""
+
+    @property
+    def name(self) -> str:
+        """A word for it; `queue` for what found no room before any sink."""
+        ...
+
+    @property
+    def sent(self) -> int:
+        """Taken by the sink."""
+        ...
+
+    @property
+    def dropped(self) -> int:
+        """Given up, for want of room or after retries."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """That the sink will never take."""
+        ...
+
+    @property
+    def failures(self) -> int:
+        """Attempts to send a batch that failed."""
+        ...
+
+    @property
+    def backlog(self) -> int:
+        """On their way."""
+        ...
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts since the start of the process."""
@@ -201,17 +235,20 @@ class _Gateway(Collector):
         config: Callable[[], ConfigState],
         ledger: Callable[[], LedgerCounts | None],
         limits: LimitStore,
+        sinks: Callable[[], Sequence[SinkCounts]],
     ) -> None:
         self._tally = tally
         self._config = config
         self._ledger = ledger
         self._limits = limits
+        self._sinks = sinks
 
     def collect(self) -> Iterator[Metric]:
         yield from self._traffic()
         yield from self._spend()
         yield from self._ledger_rows()
         yield from self._limit_store()
+        yield from self._log_sinks()
         yield from self._configuration()
 
     def _traffic(self) -> Iterator[Metric]:
@@ -300,6 +337,27 @@ class _Gateway(Collector):
         ):
             yield CounterMetricFamily(f"sluicegate_limits_store_{name}", text, value)
 
+    def _log_sinks(self) -> Iterator[Metric]:
+        sinks = self._sinks()
+        if not sinks:
+            return
+        records = CounterMetricFamily(
+            "sluicegate_log_records", "Records of log sinks by their end.", labels=("sink", "end")
+        )
+        failures = CounterMetricFamily(
+            "sluicegate_log_failures", "Batches that a log sink did not take.", labels=("sink",)
+        )
+        backlog = GaugeMetricFamily(
+            "sluicegate_log_backlog", "Records that wait for a log sink.", labels=("sink",)
+        )
+        for sink in sinks:
+            records.add_metric((sink.name, "sent"), sink.sent)
+            records.add_metric((sink.name, "dropped"), sink.dropped)
+            records.add_metric((sink.name, "refused"), sink.refused)
+            failures.add_metric((sink.name,), sink.failures)
+            backlog.add_metric((sink.name,), sink.backlog)
+        yield from (records, failures, backlog)
+
     def _configuration(self) -> Iterator[Metric]:
         state = self._config()
         origin = GaugeMetricFamily(
@@ -343,9 +401,10 @@ def registry(
     config: Callable[[], ConfigState],
     ledger: Callable[[], LedgerCounts | None],
     limits: LimitStore,
+    sinks: Callable[[], Sequence[SinkCounts]],
 ) -> Registry:
     """A registry of this gateway's own metrics and the process's. `ledger` None: there is none."""
     collectors = Registry(tally)
     ProcessCollector(registry=collectors)
-    collectors.register(_Gateway(tally, config, ledger, limits))
+    collectors.register(_Gateway(tally, config, ledger, limits, sinks))
     return collectors

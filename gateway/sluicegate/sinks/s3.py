@@ -1,0 +1,81 @@
+"""Objects in S3, or in what speaks its protocol: one for each batch, gzipped JSON lines.
+
+Loaded only where such a sink is configured: it needs the extra `s3`. Credentials, region and
+endpoint are those that boto3 finds (AWS_ENDPOINT_URL_S3 for another server).
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluicegate.sinks.blocking import in_thread
+from sluicegate.sinks.lines import json_lines
+from sluicegate.sinks.sink import Item, SinkRefused, SinkUnavailable
+
+_SECONDS = 8  # for a connection, and for an answer
+_LATER = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class _Client(Protocol):
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes, ContentType: str) -> object:  # noqa: N803 -- boto3's names
+        """Put one object."""
+        ...
+
+    def close(self) -> None:
+        """End its connections."""
+        ...
+
+
+class S3Sink:
+    """Puts `<prefix>/YYYY/MM/DD/<time>-<random>.jsonl.gz`."""
+
+    name = "s3"
+    of_traces = False
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        config = Config(
+            connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
+        )
+        self._client = _client(config)
+
+    async def send(self, batch: Sequence[Item]) -> None:
+        """Put a batch. Raises SinkUnavailable, SinkRefused."""
+        now = datetime.now(UTC)
+        key = f"{self._prefix}{now:%Y/%m/%d/%H%M%S}-{uuid.uuid4().hex}.jsonl.gz"
+        body = gzip.compress(json_lines(batch))
+        try:
+            await in_thread(lambda: self._put(key, body))
+        except ClientError as error:
+            said = error.response
+            status = int(said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            code = said.get("Error", {}).get("Code", "")
+            if status in _LATER:
+                raise SinkUnavailable(f"it answered {status} {code}") from error
+            raise SinkRefused(f"it answered {status} {code}") from error
+        except BotoCoreError as error:
+            raise SinkUnavailable(f"no answer: {type(error).__name__}") from error
+
+    async def close(self) -> None:
+        """End its connections."""
+        self._client.close()
+
+    def _put(self, key: str, body: bytes) -> None:
+        self._client.put_object(
+            Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
+        )
+
+
+def _client(config: Config) -> _Client:
+    boto3: Any = importlib.import_module("boto3")  # it has no types
+    made: _Client = boto3.client("s3", config=config)
+    return made
