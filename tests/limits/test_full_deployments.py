@@ -144,6 +144,28 @@ async def test_a_dearer_fallback_needs_a_budget_that_allows_it(rig: Rig) -> None
     assert len(second.calls) == 3
 
 
+async def test_the_tokens_of_a_dearer_fallback_count_once(rig: Rig) -> None:
+    failing = await rig.upstream(answers(b"{}", 500))
+    second = await rig.upstream(answers(ANSWER))
+    key = structs.replace(
+        key_entry(), limits=Limits(tokens_per_minute=100_000), budget=Budget("5", "1d")
+    )
+    gateway = await rig.gateway(
+        key,
+        Pool("default", "gpt-test", ("primary",), fallbacks=(Fallback("other"),)),
+        structs.replace(
+            openai_entry(failing.base_url), pricing=Pricing(input="0.01", output="0.01")
+        ),
+        structs.replace(
+            openai_entry(second.base_url, name="second", model="other"), pricing=PRICES
+        ),
+    )
+    assert (await gateway.post(GOOD)).status == 200
+    refused = await gateway.post(b'{"model":"nobody","input":"hi"}')
+    left = int(refused.headers["x-ratelimit-remaining-tokens"])
+    assert left == 100_000 - USAGE["total_tokens"]
+
+
 async def test_a_namespace_has_a_ceiling_on_what_others_share_with_it(rig: Rig) -> None:
     upstream = await rig.upstream(answers(ANSWER))
     ceiling = NamespaceCeiling(Limits(requests_per_minute=2), Budget("5", "Month"))

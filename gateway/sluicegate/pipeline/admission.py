@@ -108,10 +108,9 @@ class Admission:
         """Count what was really used; None: not known, so what was reserved stands. Once."""
         tokens, money = _used(usage, cost)
         for number, reservation in enumerate(self._reservations):
-            # What was reserved on top is counted with the first.
-            self._plan.gateway.limits.settle(
-                reservation, tokens, 0 if number and money is not None else money
-            )
+            if number:  # what was reserved on top is money only, and is counted with the first
+                tokens, money = 0, None if money is None else 0
+            self._plan.gateway.limits.settle(reservation, tokens, money)
 
     async def _reserve(self, claims: Sequence[Claim]) -> Reservation:
         found = await _reserve(self._plan.gateway, claims)
