@@ -114,6 +114,8 @@ class HandSource:
     problems: tuple[str, ...] = ()
     longest_slice: float = 0.0
     origin: Mapping[str, str] = field(default_factory=lambda: {"source": "hand"})
+    newer: Config | None = None  # what another look finds
+    looks: int = 0
 
     @property
     def ok(self) -> bool:
@@ -129,6 +131,13 @@ class HandSource:
     def publish(self, config: Config) -> None:
         for _ in self.store.publish_steps(config):
             pass
+
+    async def look_again(self) -> bool:
+        self.looks += 1
+        newer, self.newer = self.newer, None
+        if newer is not None:
+            self.publish(newer)
+        return newer is not None
 
     async def run(self) -> None:
         await asyncio.Event().wait()

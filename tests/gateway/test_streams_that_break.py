@@ -324,3 +324,14 @@ async def test_an_event_without_end_is_not_collected_for_ever(rig: Rig) -> None:
     assert "larger than" in events[-2]["message"]
     await asyncio.wait_for(upstream.last.gone.wait(), 1)
     assert sent < 50_000_000
+
+
+async def test_an_upstream_that_says_it_failed_counts_against_its_deployment(rig: Rig) -> None:
+    response = {"id": "resp_upstream0001", "object": "response", "status": "failed", "output": []}
+    response["error"] = {"code": "server_error", "message": "it broke"}
+    failed = {"type": "response.failed", "sequence_number": len(BEGUN), "response": response}
+    gateway, _ = await rig.pool(streams(*frames([*BEGUN, failed])))
+    answer = await gateway.post(STREAM)
+    assert sent_events(answer.body)[-1]["type"] == "response.failed"
+    broken = {"deployment": "default/number0", "outcome": "broken_stream"}
+    assert await gateway.metric("sluicegate_attempts_total", **broken) == 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from served_upstream import Served
+from sluicegate.sdk.credentials import Credentials
 
 VARIABLES = (
     *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"),
@@ -35,3 +36,5 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    # What an earlier test's environment held is not remembered.
+    monkeypatch.setattr("sluicegate.sdk.credentials._shared.credentials", Credentials())

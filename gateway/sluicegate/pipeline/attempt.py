@@ -160,7 +160,7 @@ async def _read_whole(
     except ApiError as error:
         raise _refused(target, error) from error
     except UpstreamStreamError as error:
-        raise broken(str(error)) from error
+        raise broken(str(error), Outcome.INVALID_ANSWER) from error
     if _minds_policy(plan) and filtered_answer(whole):
         raise _filtered(target)
     return WholeAnswer(whole)
@@ -207,7 +207,7 @@ def _has_output(plan: Plan, target: Target[Connector], events: list[Event], rela
     """Whether one of the events may be shown to the client. Raises AttemptFailed."""
     for event in events:
         if event.type in _EARLY_FAILURES and not relay.begun:
-            raise _failed_early(target, event)
+            raise told_failure(target, event)
         if event.type and event.type not in PRELUDE_EVENTS:
             if not relay.begun and _minds_policy(plan) and filtered_event(event):
                 raise _filtered(target)
@@ -269,21 +269,21 @@ def _refused(target: Target[Connector], error: ApiError) -> AttemptFailed:
     return AttemptFailed(_outcome(target, error.status, error), error, error.status)
 
 
-def broken(message: str) -> AttemptFailed:
+def broken(message: str, outcome: Outcome = Outcome.LOST) -> AttemptFailed:
     """What came is not a whole answer."""
     return AttemptFailed(
-        Outcome.LOST,
+        outcome,
         ApiError(502, message, type="server_error", code="upstream_invalid_answer"),
     )
 
 
-def _failed_early(target: Target[Connector], event: Event) -> AttemptFailed:
-    """A stream that reported an error before it had output: quota and overload come this way."""
+def told_failure(target: Target[Connector], event: Event) -> AttemptFailed:
+    """An error that a stream reports; before there is output, quota and overload come this way."""
     error = stream_error(event)
     if error is None:
         error = ApiError(
             500,
-            f"Deployment {target.label} failed before it had output.",
+            f"Deployment {target.label} failed.",
             type="server_error",
             code="server_error",
         )

@@ -20,8 +20,10 @@ from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, attempt
 from sluicegate.pipeline.exchange import ClientGone
 from sluicegate.pipeline.plan import AttemptFailed, Plan, Running
 from sluicegate.pipeline.relay import Relay
+from sluicegate.pipeline.renewal import second_look
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import (
+    MOST_ATTEMPTS,
     Cause,
     Outcome,
     Skip,
@@ -132,6 +134,7 @@ class _Course:
         "_earlier",
         "_fallbacks",
         "_last",
+        "_looked",
         "_passed_over",
         "_plan",
         "_refusals",
@@ -148,6 +151,7 @@ class _Course:
         self._fallbacks: list[tuple[str, Fallback]] = []  # of earlier pools, with their namespaces
         self._earlier: list[_Left] = []
         self._told: _Told | None = None  # of an earlier pool
+        self._looked: set[str] = set()  # deployments whose credential was looked for again
         self._refusals: list[Refusal] = []  # of those that were full, in all pools
         # What follows is of the pool of the moment.
         self._selection: Selection[Connector] | None = None
@@ -177,6 +181,9 @@ class _Course:
     async def following(self) -> Target[Connector]:
         """Who is asked next, after the wait that belongs to it. Raises ApiError: nobody."""
         plan = self._plan
+        renewed = await self._renewed()
+        if renewed is not None:
+            return renewed
         while True:
             now = monotonic()
             other = self._other(now)
@@ -216,6 +223,16 @@ class _Course:
                 self._go_back()
             else:
                 raise self._error(now)
+
+    async def _renewed(self) -> Target[Connector] | None:
+        """Who was asked last, with a newer credential, once for each deployment."""
+        if self._last is not Outcome.CREDENTIAL or self._attempts >= MOST_ATTEMPTS:
+            return None
+        target, failure = self._tried[-1].target, self._tried[-1].failure
+        if target.deployment.id in self._looked:
+            return None
+        self._looked.add(target.deployment.id)
+        return await second_look(self._plan, target, failure)
 
     # --- in a pool --------------------------------------------------------------------------------
 

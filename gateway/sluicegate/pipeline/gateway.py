@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sluicegate.auth.upstream import Authorizer
@@ -15,12 +15,17 @@ from sluicegate.telemetry.metrics import Tally
 from sluicegate.transport import Transport
 
 
+async def _nothing_newer() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The parts a request is served with.
 
     `clock` gives Unix seconds, `die` a number in [0, 1). Upstream bodies that are read whole may
-    have `max_answer_bytes`. `limits` counts in memory unless another is given.
+    have `max_answer_bytes`. `limits` counts in memory unless another is given. `look_again` looks
+    at once whether a newer configuration is published, and answers whether one serves now.
     """
 
     store: LiveStore
@@ -30,6 +35,7 @@ class Gateway:
     clock: Callable[[], float]
     die: Callable[[], float]
     max_answer_bytes: int = 64 * 1024 * 1024
+    look_again: Callable[[], Awaitable[bool]] = _nothing_newer
     authorizer: Authorizer = field(default_factory=Authorizer)
     closing: Closing = field(default_factory=Closing)
     books: Books = field(default_factory=Books)

@@ -56,6 +56,14 @@ class Plan(msgspec.Struct):
     held: Reservation | None = None  # of the deployment that has answered
 
 
+def with_other_credential(plan: Plan, target: Target[Connector]) -> Target[Connector] | None:
+    """The deployment as it serves by now, if it presents another credential than `target`."""
+    current = plan.gateway.store.current.snapshot.targets.get(target.deployment.id)
+    if current is None or current.credential == target.credential:
+        return None
+    return current
+
+
 class Running:
     """An attempt under way: what becomes of it is booked here. `end` must follow."""
 
@@ -99,6 +107,10 @@ class Running:
         self._plan.account.breaks(Outcome.BROKEN_STREAM)
         self._book(AttemptFailed(Outcome.BROKEN_STREAM, failure.error, failure.status))
 
+    def ended_badly(self, failure: AttemptFailed) -> None:
+        """Its answer is whole, and says that it has failed."""
+        self._book(AttemptFailed(Outcome.BROKEN_STREAM, failure.error, failure.status))
+
     def cancelled(self) -> None:
         """The client has left before there was anything for it."""
         seconds = monotonic() - self.began
@@ -125,9 +137,10 @@ class Running:
         plan, target, outcome = self._plan, self.target, failure.outcome
         plan.gateway.tally.attempted(target.label, outcome)
         now = monotonic()
-        # That a client has no time, or the gateway none, says nothing about the deployment.
+        # That a client has no time, or the gateway none, says nothing about the deployment; nor
+        # does what became of a credential that it no longer has.
         cut_short = now >= plan.deadline - _EARLY or plan.gateway.closing.begun
-        if outcome.blames and not cut_short:
+        if outcome.blames and not cut_short and with_other_credential(plan, target) is None:
             wait = failure.error.retry_after if outcome is Outcome.RATE_LIMITED else None
             target.state.failed(
                 now, self.began, target.deployment.cooldown, outcome, wait=wait or None

@@ -29,7 +29,13 @@ from sluicegate.pipeline.admission import (
     standing_headers,
 )
 from sluicegate.pipeline.asking import end_user
-from sluicegate.pipeline.attempt import OpenStream, WholeAnswer, broken, next_events
+from sluicegate.pipeline.attempt import (
+    OpenStream,
+    WholeAnswer,
+    broken,
+    next_events,
+    told_failure,
+)
 from sluicegate.pipeline.course import first_answer
 from sluicegate.pipeline.exchange import ClientGone, Exchange, Header
 from sluicegate.pipeline.gateway import Gateway
@@ -235,6 +241,16 @@ async def _stream(
     return status
 
 
+def _book_end(running: Running, events: list[Event]) -> None:
+    """The upstream has ended its stream: well, or by its own fault, or because of the request."""
+    failed = next((event for event in events if event.type == "response.failed"), None)
+    failure = None if failed is None else told_failure(running.target, failed)
+    if failure is not None and failure.outcome.blames:
+        running.ended_badly(failure)
+    else:
+        running.succeeded()
+
+
 def _tells_cost(plan: Plan) -> bool:
     """Whether the last event of a stream has the cost: the client's word, else the gateway's."""
     asked = plan.headers.get("x-sluicegate-cost")
@@ -253,7 +269,7 @@ async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
             relay.write(events)
             if relay.terminal is not None:
                 source.finish()
-                running.succeeded()
+                _book_end(running, events)
                 return
             await relay.drain()
             events = await next_events(running.target, source)

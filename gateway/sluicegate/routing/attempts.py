@@ -34,6 +34,7 @@ class Outcome(StrEnum):
     RATE_LIMITED = "rate_limited"
     QUOTA = "quota"  # the upstream account has nothing left: waiting a little does not help
     SERVER_ERROR = "server_error"
+    INVALID_ANSWER = "invalid_answer"  # all of it came, may have cost, and can't be read
     TOO_LARGE = "too_large"  # an answer that nobody could take; asking again would only cost more
     CREDENTIAL = "credential"  # the upstream refuses the deployment's own credential
     NOT_FOUND = "not_found"  # the upstream does not know the deployment's model
@@ -79,12 +80,14 @@ class Skip(StrEnum):
 
 _LASTING = frozenset({Outcome.CREDENTIAL, Outcome.NOT_FOUND, Outcome.QUOTA})
 _REPEATABLE = frozenset({Outcome.CONNECT, Outcome.LOST, Outcome.RATE_LIMITED, Outcome.SERVER_ERROR})
-_BLAMES = _LASTING | _REPEATABLE | {Outcome.TIMEOUT, Outcome.BROKEN_STREAM}
-_FINAL = frozenset(Outcome) - _LASTING - _REPEATABLE - {Outcome.TIMEOUT}
+_ELSEWHERE = frozenset({Outcome.TIMEOUT, Outcome.INVALID_ANSWER})
+_BLAMES = _LASTING | _REPEATABLE | _ELSEWHERE | {Outcome.BROKEN_STREAM}
+_FINAL = frozenset(Outcome) - _LASTING - _REPEATABLE - _ELSEWHERE
 _CAUSES: dict[Outcome, Cause] = {
     Outcome.CONNECT: "Error",
     Outcome.TIMEOUT: "Timeout",
     Outcome.LOST: "Error",
+    Outcome.INVALID_ANSWER: "Error",
     Outcome.RATE_LIMITED: "RateLimited",
     Outcome.QUOTA: "RateLimited",
     Outcome.SERVER_ERROR: "Error",
@@ -274,6 +277,7 @@ _USEFULNESS = {
             Outcome.SERVER_ERROR,
             Outcome.TIMEOUT,
             Outcome.LOST,
+            Outcome.INVALID_ANSWER,
             Outcome.CONNECT,
             Outcome.NOT_FOUND,
             Outcome.QUOTA,

@@ -96,10 +96,10 @@ class Attempt:
         made = status_error(error, shown, self.asked, headers)
         return AttemptFailed(outcome, made, error.retry_after)
 
-    def broken(self, message: str) -> AttemptFailed:
+    def broken(self, message: str, outcome: Outcome = Outcome.LOST) -> AttemptFailed:
         """What came is not a whole answer."""
         return AttemptFailed(
-            Outcome.LOST,
+            outcome,
             openai.APIError(
                 message, self.asked, body={"message": message, "code": "upstream_invalid_answer"}
             ),
@@ -120,7 +120,7 @@ class Attempt:
         except ApiError as error:
             failure = self._refused(error)
         except UpstreamStreamError as error:
-            failure = self.broken(str(error))
+            failure = self.broken(str(error), Outcome.INVALID_ANSWER)
         raise failure
 
     def folded(self, terminal: Event | None) -> Response:
@@ -139,7 +139,10 @@ class Attempt:
             return typed_response(body, self.target.provider, self.target.model)
         except Unreadable:
             pass
-        raise self.broken(f"{self.target.label} answered with something that is not an answer")
+        raise self.broken(
+            f"{self.target.label} answered with something that is not an answer",
+            Outcome.INVALID_ANSWER,
+        )
 
     def event(self, event: Event) -> ResponseStreamEvent | None:
         """An event as the package types it; None for one that says nothing.

@@ -95,6 +95,13 @@ class Source(Protocol):
         """Follow changes until cancelled."""
         ...
 
+    async def look_again(self) -> bool:
+        """Look at once whether there is something newer; answers whether it serves now.
+
+        For a credential that an upstream has just refused. It must not take long.
+        """
+        ...
+
 
 class Stop:
     """Asks a gateway to end: the first time to drain, the second time to end at once."""
@@ -139,6 +146,7 @@ async def run(
         die=random.random,
         limits=limits,
         books=books,
+        look_again=source.look_again,
     )
     health = Health(store, lambda: source.status, lambda: _away(limits, ledger))
     public = PublicPort(gateway, health, settings.limits)

@@ -80,6 +80,10 @@ class FolderSource:
         self._board.begin_serving()
         return self.status
 
+    async def look_again(self) -> bool:
+        """Nothing is to be looked for: what is written is noticed at once."""
+        return False
+
     async def run(self) -> None:
         """Follow the folder until cancelled. A task root: nothing that a folder holds ends it."""
         patrol = asyncio.create_task(self._lookout.patrol())

@@ -126,6 +126,10 @@ class LiteLLMSource:
         self._board.begin_serving()
         return self.status
 
+    async def look_again(self) -> bool:
+        """Nothing is to be looked for: what is written is noticed at once."""
+        return False
+
     async def run(self) -> None:
         """Follow the files until cancelled. A task root: nothing that they hold ends it."""
         try:
