@@ -46,15 +46,15 @@ from sluicegate.pipeline.tags import tags
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import describe
 from sluicegate.routing.snapshot import Route
+from sluicegate.sinks import RequestEntry
 from sluicegate.telemetry.metrics import RequestLabels
+from sluicegate.telemetry.trace import Trace
 
 _FOREVER = float("inf")
 _NOT_VISIBLE = re.compile(r"[^!-~]")
 _LONGEST_DROPPED = 2000  # characters of a header
 _SHOWN = 200  # characters of a client's own word that an error repeats
-from sluicegate.sinks import RequestEntry
 _FAILED = "500"
-from sluicegate.telemetry.trace import Trace
 _NO_TAGS: Mapping[str, str] = {}
 _CLIENT_CLOSED = "499"  # as nginx counts a client that left before its answer
 
@@ -162,14 +162,14 @@ def _account(
     own_id: str,
 ) -> Account:
     """Raises ApiError (400) for tags that can't be meant."""
+    own_tags = tags(headers, caller.key.tags if caller.key is not None else _NO_TAGS)
+    records = gateway.books.records
     return Account(
         gateway.books,
         gateway.tally,
         caller,
         own_id,
         request,
-    own_tags = tags(headers, caller.key.tags if caller.key is not None else _NO_TAGS)
-    records = gateway.books.records
         end_user=end_user(headers, request),
         tags=own_tags,
         trace=records.trace(headers) if records is not None else None,
@@ -316,14 +316,6 @@ def error_headers(error: ApiError) -> list[Header]:
     return headers
 
 
-def _labels(plan: Plan, status: str) -> RequestLabels:
-    target = plan.target
-    return RequestLabels(
-        model=plan.route.pool.model,
-        deployment=target.label if target is not None else "",
-        provider=target.connector.provider if target is not None else "",
-        status=status,
-    )
 def _request_entry(plan: Plan, trace: Trace, status: str, seconds: float) -> RequestEntry:
     account, key = plan.account, plan.caller.key
     return RequestEntry(
@@ -341,3 +333,11 @@ def _request_entry(plan: Plan, trace: Trace, status: str, seconds: float) -> Req
     )
 
 
+def _labels(plan: Plan, status: str) -> RequestLabels:
+    target = plan.target
+    return RequestLabels(
+        model=plan.route.pool.model,
+        deployment=target.label if target is not None else "",
+        provider=target.connector.provider if target is not None else "",
+        status=status,
+    )
