@@ -32,7 +32,7 @@ from sluicegate.server.public import PublicPort
 from sluicegate.server.tls import Certificate
 from sluicegate.sinks import Records, SinkSettings, make_sinks
 from sluicegate.telemetry.logs import log
-from sluicegate.telemetry.metrics import ConfigState, Tally, registry
+from sluicegate.telemetry.metrics import ConfigState, Registry, Tally, registry
 from sluicegate.transport import Transport, TransportSettings
 
 _BACKLOG = 1024
@@ -138,7 +138,9 @@ async def run(
     transport = Transport(settings=transport_settings)
     limits = _limiter(settings)
     ledger = Ledger(settings.ledger) if settings.ledger is not None else None
-    records = _records(settings.sinks)
+    records = (
+        None if settings.sinks is None else Records(settings.sinks, make_sinks(settings.sinks))
+    )
     books = Books(ledger, settings.end_user_key, settings.cost_in_streams, records)
     gateway = Gateway(
         *(store, transport, tally, settings.allow_anonymous),
@@ -150,20 +152,11 @@ async def run(
     )
     health = Health(store, lambda: source.status, lambda: _away(limits, ledger))
     public = PublicPort(gateway, health, settings.limits)
-    admin = AdminPort(
-        store,
-        health,
-        registry(
-            tally,
-            lambda: _config_state(store, health),
-            lambda: _state_of(ledger),
-            limits,
-            lambda: records.counts if records is not None else (),
-        ),
-    )
+    metrics = _metrics(tally, store, health, limits, books)
+    admin = AdminPort(store, health, metrics)
     certificate = Certificate(*settings.tls) if settings.tls is not None else None
     async with contextlib.AsyncExitStack() as stack:
-        await _keep(stack, ledger)
+        await _keep(stack, books)
         stack.push_async_callback(transport.close)
         await _background(stack, limits.run())
         # Also after the ports are closed: what was cut off is settled too.
@@ -172,9 +165,6 @@ async def run(
         admin_port = await stack.enter_async_context(
             _listening(admin.handle, settings, None, public=False)
         )
-        if records is not None:
-            records.start()
-            stack.push_async_callback(asyncio.to_thread, records.stop)
         # What the first load makes lives as long as the process: looking for garbage among it would
         # only hold the event loop, and probes are answered meanwhile.
         gc.disable()
@@ -206,11 +196,26 @@ async def run(
     log(logging.INFO, "stopped", {"requests_cut_off": cut_off})
 
 
-async def _keep(stack: contextlib.AsyncExitStack, ledger: Ledger | None) -> None:
-    """Start the ledger; it is the last to stop."""
-    if ledger is not None:
-        await asyncio.to_thread(ledger.start)
-        stack.push_async_callback(asyncio.to_thread, ledger.stop, _LAST_ROWS)
+async def _keep(stack: contextlib.AsyncExitStack, books: Books) -> None:
+    """Start the ledger and the log sinks; they are the last to stop."""
+    if books.ledger is not None:
+        await asyncio.to_thread(books.ledger.start)
+        stack.push_async_callback(asyncio.to_thread, books.ledger.stop, _LAST_ROWS)
+    if books.records is not None:
+        books.records.start()
+        stack.push_async_callback(asyncio.to_thread, books.records.stop)
+
+
+def _metrics(
+    tally: Tally, store: LiveStore, health: Health, limits: Limiter, books: Books
+) -> Registry:
+    return registry(
+        tally,
+        lambda: _config_state(store, health),
+        lambda: _state_of(books.ledger),
+        limits,
+        lambda: books.records.counts if books.records is not None else (),
+    )
 
 
 def _state_of(ledger: Ledger | None) -> LedgerState | None:
@@ -221,11 +226,6 @@ def _away(limits: Limiter, ledger: Ledger | None) -> tuple[str, ...]:
     """What the gateway has to do without now, or in part."""
     away = ("limits",) if limits.degraded else ()
     return (*away, "ledger") if ledger is not None and ledger.state.problems else away
-def _records(settings: SinkSettings | None) -> Records | None:
-    """Raises ValueError for what is no sink."""
-    return None if settings is None else Records(settings, make_sinks(settings))
-
-
 
 
 def _limiter(settings: ServerSettings) -> Limiter:
