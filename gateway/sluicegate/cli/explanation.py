@@ -142,8 +142,11 @@ def _attempts(run: Rehearsal) -> tuple[str, ...]:
 
 def _full(run: Rehearsal) -> Iterator[str]:
     """Those whose own limits are below what the request alone would take."""
+    asked: set[str] = set()  # a repetition may be one too many for who has been asked
     for each in run.course:
-        if not isinstance(each, Attempt) and each.reason is Skip.FULL:
+        if isinstance(each, Attempt):
+            asked.add(each.deployment)
+        elif each.reason is Skip.FULL and each.deployment not in asked:
             yield each.deployment
 
 
