@@ -16,7 +16,7 @@ from sluicegate.routing.attempts import MOST_ATTEMPTS
 Drawn: TypeAlias = st.SearchStrategy[Any]
 
 
-def fields(optional: dict[str, Drawn] | None = None, /, **needed: Drawn) -> Drawn:
+def fields(optional: dict[str, Drawn], /, **needed: Drawn) -> Drawn:
     return st.fixed_dictionaries(needed, optional=optional)
 
 
@@ -32,6 +32,7 @@ PROVIDERS = st.sampled_from(
     ]
 )
 POOLS = fields(
+    {},
     strategy=st.sampled_from(["Weighted", "LeastBusy", "LowestLatency", "LowestCost"]),
     affinity=st.sampled_from(["None", "EndUser", "ApiKey"]),
     fallbacks=st.lists(
@@ -49,7 +50,7 @@ SPECS = fields(
         "priority": st.integers(0, 2),
         "allowedNamespaces": st.just({"from": "All"}),
         "limits": st.just({"requestsPerMinute": 1, "tokensPerMinute": 50}),
-        "retry": fields(attempts=st.integers(1, 10)),
+        "retry": fields({}, attempts=st.integers(1, 10)),
         "cooldown": st.just({"failures": 1}),
         "modelInfo": st.just({"contextWindow": 1}),
         "pool": POOLS,
@@ -63,7 +64,7 @@ KEYS = fields(
         "limits": st.just({"requestsPerMinute": 1}),
         "budget": st.just({"amountUSD": "0.000001", "period": "1d"}),
         "revoked": st.booleans(),
-        "endUsers": fields(required=st.booleans()),
+        "endUsers": fields({}, required=st.booleans()),
     },
     generate=st.just({"secretName": "elsewhere"}),
 )
