@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from served_folder import key_manifest, served_folder
 from sluicegate.cli.explain import command
 from sluicegate.cli.explanation import Explanation
+from sluicegate.cli.gateway_health import NoAnswer, read
+from sluicegate.routing.health import DeploymentState
 
 HEAD = "apiVersion: sluicegate.dev/v1alpha1\n"
 ALL = "allowedNamespaces: {from: All}"
@@ -256,6 +258,7 @@ def test_wrong_usage_is_told() -> None:
         (["a", "--request", "-"], "only one of"),
         (["a", "--admin", "nonsense"], "expected a URL"),
         (["a", "--admin", "http://127.0.0.1:1"], "does not tell"),
+        (["a", "--admin", "http://[:"], "does not tell"),
     ):
         result = asked(manifests, *arguments)
         assert result.exit_code in {1, 2}
@@ -292,3 +295,38 @@ async def test_it_says_what_the_gateway_does(tmp_path: Path) -> None:
     assert before.first == "default/dead"
     assert after.first == answer.headers["x-sluicegate-deployment"] == "default/well"
     assert left_out(after)["default/dead"].startswith("cooldown after connect: ")
+
+
+def test_health_is_taken_from_config() -> None:
+    body = {
+        "revision": "0123456789ab",
+        "models": [
+            {
+                "model": "m",
+                "namespace": "n",
+                "strategy": "Weighted",
+                "deployments": [
+                    {"name": "n/a", "state": "ok", "in_flight": 4, "seconds_to_output": 0.5},
+                    {"name": "n/b", "state": "probing", "cause": "timeout", "seconds_left": 0.0},
+                ],
+                "unavailable": ["n/c is suspended", "n/d: set OPENAI_API_KEY"],
+            }
+        ],
+    }
+    found = read(msgspec.json.encode(body))
+    state = DeploymentState()
+    found.deployments["n/a"].put_into(state, 7.0)
+    assert (state.out, state.in_flight, state.streamed.seconds) == (False, 4, 0.5)
+    state = DeploymentState()
+    found.deployments["n/b"].put_into(state, 7.0)
+    assert (state.out, state.probing, state.cause, state.until) == (True, True, "timeout", 7.0)
+    assert found.unavailable == {
+        "n/c": "n/c is suspended",
+        "n/d": "n/d: set OPENAI_API_KEY",
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"<html>", b'{"models": 1}', b"\xff"])
+def test_what_is_no_config_is_refused(body: bytes) -> None:
+    with pytest.raises(NoAnswer, match="no gateway"):
+        read(body)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -76,7 +75,7 @@ def read(body: bytes) -> GatewayHealth:
     try:
         config = msgspec.json.decode(body, type=_Config)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise NoAnswer(f"what came is not a gateway's /config: {error}") from error
+        raise NoAnswer(f"it is no gateway's /config: {error}") from error
     return GatewayHealth(
         config.revision,
         {each.name: each for pool in config.models for each in pool.deployments},
@@ -86,13 +85,14 @@ def read(body: bytes) -> GatewayHealth:
 
 def fetch(url: str) -> GatewayHealth:
     """Ask an admin port, such as http://127.0.0.1:4001. Raises NoAnswer."""
-    parts = urlsplit(url)
-    if parts.scheme not in _CONNECTIONS or not parts.hostname:
-        raise NoAnswer("expected a URL such as http://127.0.0.1:4001")
-    path = parts.path.rstrip("/").removesuffix("/config") + "/config"
     try:
-        connection = _CONNECTIONS[parts.scheme](parts.hostname, parts.port, timeout=_SECONDS)
+        parts = urlsplit(url)
+        connect = _CONNECTIONS.get(parts.scheme)
+        if connect is None or not parts.hostname:
+            raise NoAnswer("expected a URL such as http://127.0.0.1:4001")
+        connection = connect(parts.hostname, parts.port, timeout=_SECONDS)
         try:
+            path = parts.path.rstrip("/").removesuffix("/config") + "/config"
             connection.request("GET", path, headers={"accept": "application/json"})
             answer = connection.getresponse()
             body = answer.read(_MOST_BYTES)
@@ -105,7 +105,7 @@ def fetch(url: str) -> GatewayHealth:
     return read(body)
 
 
-_CONNECTIONS: Mapping[str, Any] = {
+_CONNECTIONS: Mapping[str, type[http.client.HTTPConnection]] = {
     "http": http.client.HTTPConnection,
     "https": http.client.HTTPSConnection,
 }
