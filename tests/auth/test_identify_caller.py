@@ -174,7 +174,7 @@ def run_through(steps: Generator[None, None, KeyIndex]) -> tuple[int, KeyIndex]:
 def test_an_index_is_made_in_slices_and_keeps_what_did_not_change() -> None:
     keys = [entry(f"k{number}", held(f"made-up-key-{number:08}")) for number in range(1201)]
     pauses, first = run_through(KeyIndex.steps(keys))
-    assert pauses == 12
+    assert pauses == 2 + 12  # to gather them, and to look at them
     assert len(first) == 1201
     changed = [*keys[:600], entry("k600", held("a-brand-new-key-600")), *keys[601:]]
     _, second = run_through(KeyIndex.steps(changed, first))
@@ -182,6 +182,10 @@ def test_an_index_is_made_in_slices_and_keeps_what_did_not_change() -> None:
     assert kept is authenticate(first, "made-up-key-00000007", now=NOW)
     assert authenticate(second, "a-brand-new-key-600", now=NOW).namespace == "team"
     refusal(second, "made-up-key-00000600")
+    _, third = run_through(KeyIndex.steps(changed, second))
+    assert third is second
+    _, fewer = run_through(KeyIndex.steps(changed[:-1], third))
+    refusal(fewer, "made-up-key-00001200")
 
 
 @pytest.mark.parametrize(

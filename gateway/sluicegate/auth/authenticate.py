@@ -8,6 +8,7 @@ The pipeline takes the credential out of the headers (`presented_key`), identifi
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ ANONYMOUS_NAMESPACE = "default"
 
 # How many keys are looked at between two chances for the event loop to serve requests.
 _SLICE = 100
+# The same, where they are only gathered.
+_COMPARED = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +54,11 @@ class KeyIndex:
     nobody can choose a key by its hash.
     """
 
-    __slots__ = ("_grants", "configured")
+    __slots__ = ("_grants", "_keys", "configured")
 
     def __init__(self, keys: Iterable[ClientKey] = ()) -> None:
         self._grants: dict[bytes, _Grant] = {}
+        self._keys: list[ClientKey] = []
         self.configured = False  # whether there is any entry, be it one that admits nobody
         for key in keys:
             self._add(key, None)
@@ -71,6 +75,7 @@ class KeyIndex:
 
     def _add(self, key: ClientKey, previous: KeyIndex | None) -> None:
         self.configured = True
+        self._keys.append(key)
         for held in key.digests:
             digest_ = bytes.fromhex(held.digest)
             known = previous.find(digest_) if previous is not None else None
@@ -85,14 +90,26 @@ class KeyIndex:
     ) -> Generator[None, None, KeyIndex]:
         """Make an index in slices: yields where the event loop may run, returns the index.
 
-        Entries that are the same objects as in `previous` are taken over.
+        Entries that are the same objects as in `previous` are taken over; where all are, `previous`
+        is.
         """
-        index = cls()
+        wanted: list[ClientKey] = []
         for count, key in enumerate(keys, 1):
+            wanted.append(key)
+            if count % _COMPARED == 0:
+                yield
+        if previous is not None and previous.is_made_of(wanted):
+            return previous
+        index = cls()
+        for count, key in enumerate(wanted, 1):
             index._add(key, previous)
             if count % _SLICE == 0:
                 yield
         return index
+
+    def is_made_of(self, keys: list[ClientKey]) -> bool:
+        """Whether these are the very objects that it was made of."""
+        return len(keys) == len(self._keys) and all(map(operator.is_, keys, self._keys))
 
 
 def _grant(key: ClientKey, held: KeyDigest) -> _Grant:

@@ -5,7 +5,7 @@ A request reads the snapshot once and ends on it, whatever is published meanwhil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Generic, TypeVar
@@ -27,6 +27,8 @@ ConnectorT = TypeVar("ConnectorT")
 
 # How many entries are looked at between two chances for the event loop to serve requests.
 _SLICE = 50
+# The same, where they are only compared.
+_COMPARED = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,26 +157,31 @@ class _Build(Generic[ConnectorT]):
         self,
         config: Config,
         connect: Callable[[Deployment, Credential], ConnectorT],
-        previous: Snapshot[ConnectorT] | None,
+        previous: Snapshot[ConnectorT],
         states: States,
     ) -> None:
         self.config = config
         self.connect = connect
         self.previous = previous
         self.states = states
-        self.targets: dict[str, Target[ConnectorT]] = {}
+        self.targets = dict(previous.targets)
         self.reasons: dict[str, str] = {}  # deployment id -> why it can't be called
-        self.refused: dict[str, str] = {}  # those that could not be made ready
-        self.routes: dict[str, Route[ConnectorT]] = {}
+        self.refused = dict(previous.refused)  # those that could not be made ready
+        self.routes = dict(previous.routes)
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Leave out what is configured no more."""
+        for id_ in ids:
+            self.targets.pop(id_, None)
+            self.refused.pop(id_, None)
+            self.routes.pop(id_, None)
 
     def add_deployment(self, deployment: Deployment) -> None:
-        """Keep the previous target when nothing it stands on has changed.
-
-        So one change costs one entry.
-        """
+        """Keep the previous target when nothing it stands on has changed."""
         label = f"{deployment.namespace}/{deployment.name}"
         credential = self._credential(deployment)
-        old = self.previous.targets.get(deployment.id) if self.previous is not None else None
+        old = self.targets.pop(deployment.id, None)
+        self.refused.pop(deployment.id, None)
         if deployment.suspended:
             self.reasons[deployment.id] = f"{label} is suspended"
         elif isinstance(credential, UnresolvedCredential):
@@ -227,13 +234,22 @@ class _Build(Generic[ConnectorT]):
             return UnresolvedCredential(reason=f"{credential.entry} does not exist")
         return credential
 
-    def add_pool(self, pool: Pool) -> Route[ConnectorT]:
+    def add_pool(self, pool: Pool) -> None:
+        """Keep the previous route when it would be the same."""
         ids = [f"md/{pool.namespace}/{name}" for name in pool.members]
+        for id_ in ids:
+            entry = self.config.entries.get(id_)
+            if (
+                id_ not in self.targets
+                and id_ not in self.reasons
+                and isinstance(entry, Deployment)
+            ):
+                self.add_deployment(entry)  # nothing has changed, but why it is left out is wanted
         usable = [self.targets[id_] for id_ in ids if id_ in self.targets]
         unavailable = tuple(self.reasons[id_] for id_ in ids if id_ in self.reasons)
         tiers = _tiers(usable)
         audience = _audience(self.config.entries.get(id_) for id_ in ids)
-        old = self.previous.routes.get(pool.id) if self.previous is not None else None
+        old = self.routes.get(pool.id)
         # Targets compare by identity: an unchanged deployment keeps its target.
         if old is None or (old.pool, old.tiers, old.unavailable, old.audience) != (
             pool,
@@ -251,7 +267,62 @@ class _Build(Generic[ConnectorT]):
                 budget=self.states.budget(pool.id),
             )
         self.routes[pool.id] = old
-        return old
+
+
+def _changed_steps(before: Config, after: Config) -> Generator[None, None, set[str]]:
+    """The ids of entries that were added, changed or removed."""
+    changed: set[str] = set()
+    known, added = before.entries, 0
+    for count, (id_, entry) in enumerate(after.entries.items(), 1):
+        old = known.get(id_)
+        if old is not entry:
+            changed.add(id_)
+            added += old is None
+        if count % _COMPARED == 0:
+            yield
+    if len(known) + added == len(after.entries):
+        return changed
+    for count, id_ in enumerate(known, 1):
+        if id_ not in after.entries:
+            changed.add(id_)
+        if count % _COMPARED == 0:
+            yield
+    return changed
+
+
+def _is_credential(*entries: Entry | None) -> bool:
+    return any(isinstance(entry, CredentialEntry) for entry in entries)
+
+
+def _users_steps(config: Config, credentials: Container[str]) -> Generator[None, None, list[str]]:
+    """The deployments that refer to one of these credentials."""
+    users: list[str] = []
+    for count, entry in enumerate(config.entries.values(), 1):
+        if isinstance(entry, Deployment):
+            credential = entry.credential
+            if isinstance(credential, ReferencedCredential) and credential.entry in credentials:
+                users.append(entry.id)
+        if count % _COMPARED == 0:
+            yield
+    return users
+
+
+def _pools_steps(
+    config: Config,
+    routes: Iterable[Route[ConnectorT]],
+    changed: Iterable[str],
+    deployments: Iterable[str],
+) -> Generator[None, None, list[Pool]]:
+    """The pools that were added or changed, or may have one of these deployments."""
+    pools = {id_: entry for id_ in changed if isinstance(entry := config.entries.get(id_), Pool)}
+    names = {id_.rpartition("/")[2] for id_ in deployments}
+    for count, route in enumerate(routes, 1):
+        pool = route.pool
+        if not names.isdisjoint(pool.members) and config.entries.get(pool.id) is pool:
+            pools[pool.id] = pool
+        if count % _COMPARED == 0:
+            yield
+    return list(pools.values())
 
 
 def _audience(members: Iterable[Entry | None]) -> frozenset[str] | None:
@@ -299,22 +370,33 @@ def build_steps(
     """Make a snapshot in slices: yields where the event loop may run, returns the Snapshot.
 
     `connect` makes a deployment ready for calls or raises Unavailable; it is asked only for those
-    whose entry or credential changed since `previous`. `states` is what is known of deployments
-    from earlier snapshots.
+    whose entry or credential changed since `previous`, and for those that it has refused. `states`
+    is what is known of deployments from earlier snapshots. What has not changed costs a comparison.
     """
-    build = _Build(config, connect, previous, States() if states is None else states)
-    pools: list[Pool] = []
-    for count, entry in enumerate(config.entries.values(), 1):
+    before = Snapshot[ConnectorT].empty() if previous is None else previous
+    build = _Build(config, connect, before, States() if states is None else states)
+    changed = yield from _changed_steps(before.config, config)
+    dirty = changed | before.refused.keys()  # who could not be readied may be by now
+    if any(
+        _is_credential(before.config.entries.get(id_), config.entries.get(id_)) for id_ in changed
+    ):
+        dirty.update((yield from _users_steps(config, changed)))
+    pools = yield from _pools_steps(config, before.routes.values(), changed, dirty)
+    build.drop(changed - config.entries.keys())
+    for count, id_ in enumerate(dirty, 1):
+        entry = config.entries.get(id_)
         if isinstance(entry, Deployment):
             build.add_deployment(entry)
-        elif isinstance(entry, Pool):
-            pools.append(entry)
+        if count % _SLICE == 0:
+            yield
+    for count, pool in enumerate(pools, 1):
+        build.add_pool(pool)
         if count % _SLICE == 0:
             yield
     by_namespace: dict[str, list[Route[ConnectorT]]] = {}
-    for count, pool in enumerate(pools, 1):
-        by_namespace.setdefault(pool.namespace, []).append(build.add_pool(pool))
-        if count % _SLICE == 0:
+    for count, route in enumerate(build.routes.values(), 1):
+        by_namespace.setdefault(route.pool.namespace, []).append(route)
+        if count % _COMPARED == 0:
             yield
     return Snapshot(
         config=config,
