@@ -308,7 +308,13 @@ class ControlLoop:
             observed = self.world.observed(ref)
             if observed is not None:
                 since = holding.since(entry_id(ref))
-                facts = facts_of(observed, compilation, since, self._credentials.held)
+                facts = facts_of(
+                    observed,
+                    compilation,
+                    since,
+                    self._credentials.held,
+                    inherited=holding.inherited(entry_id(ref)),
+                )
                 if since is None and hindrance:
                     facts = replace(facts, hindrance=hindrance)
                 self._agenda.know(ref, facts)

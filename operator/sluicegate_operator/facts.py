@@ -48,8 +48,13 @@ def facts_of(
     compilation: Compilation,
     held_since: int | None,
     secrets: Mapping[SecretRef, Held],
+    *,
+    inherited: bool,
 ) -> Facts:
-    """The facts about one object. `held_since`: the sequence that first held its entry."""
+    """The facts about one object. `held_since`: the sequence that first held its entry.
+
+    `inherited`: it held it when this operator began.
+    """
     entry = compilation.config.entries.get(entry_id(observed.ref))
     used = compilation.secrets_of(observed.ref)
     known = [held for use in used if (held := secrets.get(use)) is not None]
@@ -60,6 +65,7 @@ def facts_of(
         held_since=held_since if entry is not None else None,
         standing=_standing(compilation, entry),
         columns=_columns(observed, entry, used, known),
+        inherited=inherited,
     )
 
 

@@ -11,6 +11,7 @@ class Holding:
     def __init__(self, sequence: int) -> None:
         """`sequence`: that of the bundle that was read back; it holds all that it holds."""
         self._base = sequence
+        self._inherits = True
         self._since: dict[str, int] = {}
         self._unpublished: set[str] = set()
 
@@ -35,7 +36,12 @@ class Holding:
     def begin_anew(self, sequence: int) -> None:
         """Nothing that was acknowledged before this sequence says anything."""
         self._base = sequence
+        self._inherits = False
         self._since.clear()
+
+    def inherited(self, entry_id: str) -> bool:
+        """Whether the entry is as it was in the bundle that was read back at first."""
+        return self._inherits and entry_id not in self._since and entry_id not in self._unpublished
 
     def since(self, entry_id: str) -> int | None:
         """The sequence; None while it is not published."""

@@ -48,7 +48,6 @@ class Measures:
         )
         self._open: dict[int, float] = {}  # sequences that some gateway has not acknowledged
         self.problem: str | None = None
-        self.published_at: float | None = None
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A number that is read when somebody asks."""
@@ -63,7 +62,6 @@ class Measures:
         if len(self._open) > _MOST_OPEN:  # there is no gateway, or none that answers
             del self._open[min(self._open)]
         self.problem = None
-        self.published_at = time.monotonic()
 
     def acknowledged(self, sequence: int) -> None:
         """Every gateway has acknowledged this sequence."""

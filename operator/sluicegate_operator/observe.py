@@ -117,7 +117,8 @@ class Observation:
         self._secrets = {
             namespace or "": self._reflect_secrets(namespace) for namespace in namespaces
         }
-        self._others: list[Reflector[Any]] = [self._reflect_leases(), self._reflect_bundle()]
+        self._leases = self._reflect_leases()
+        self._others: list[Reflector[Any]] = [self._leases, self._reflect_bundle()]
         if scope.gateway_deployment is not None:
             self._others.append(self._reflect_deployment(scope.gateway_deployment))
 
@@ -141,6 +142,11 @@ class Observation:
         """Wait until a whole list of every kind has been taken in."""
         for reflector in self.all:
             await reflector.wait_synced()
+
+    @property
+    def hears_gateways(self) -> bool:
+        """Whether the gateways' Leases are followed at present."""
+        return self._leases.failure is None
 
     async def confirm(self) -> None:
         """Return when all that can be dropped has been listed anew. Raises ClusterError."""

@@ -66,7 +66,12 @@ class Operator:
         )
         self._leader = Leader(client, scope.config_namespace, scope.leader_lease, settings.identity)
         self._statuses = StatusWriter(
-            client, self._agenda, self._fleet, self._announcer, lambda: self._leader.leads
+            client,
+            self._agenda,
+            self._fleet,
+            self._announcer,
+            may_write=lambda: self._leader.leads,
+            hears=lambda: self.control.observation.hears_gateways,
         )
         self.control = ControlLoop(
             observation=lambda listener: Observation(client, scope, listener),

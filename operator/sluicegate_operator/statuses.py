@@ -40,7 +40,10 @@ class _Patch(msgspec.Struct):
 
 
 class StatusWriter:
-    """The task that writes. `may_write` says whether this operator leads."""
+    """The task that writes.
+
+    `may_write` says whether this operator leads, `hears` whether it follows the gateways' Leases.
+    """
 
     def __init__(
         self,
@@ -49,12 +52,14 @@ class StatusWriter:
         fleet: FleetWatch,
         announcer: Announcer,
         may_write: Callable[[], bool],
+        hears: Callable[[], bool],
     ) -> None:
         self._client = client
         self._agenda = agenda
         self._fleet = fleet
         self._announcer = announcer
         self._may_write = may_write
+        self._hears = hears
         self._news = asyncio.Event()
         self._writes: set[asyncio.Task[None]] = set()
         self.count = 0
@@ -69,6 +74,7 @@ class StatusWriter:
             while True:
                 self._news.clear()
                 now = time.monotonic()
+                self._fleet.listen(now, hears=self._hears())
                 self._agenda.take_fleet(self._fleet.at(now))
                 await drive(self._agenda.review_steps(now))
                 if self._may_write():

@@ -52,7 +52,6 @@ class Trigger:
     namespaces: tuple[str, ...]
     seen: Callable[[ResourceRef, str | None], None]
     may_begin: Callable[[], bool]
-    restarts: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -83,7 +82,6 @@ class Trigger:
                 log(logging.WARNING, f"kopf ended and is begun anew: {error}")
             if self._stop.wait(_RESTART):
                 return
-            self.restarts += 1
 
     async def _watch(self) -> None:
         await kopf.operator(

@@ -39,7 +39,7 @@ def told(
     world.see(one.ref, one)
     world.keep(SECRET, Secret("team", "s", {"key": value}, labelled=True))
     compilation = compile_all(world.snapshot(), None, Settings.cluster("team"), NOW)
-    return facts_of(one, compilation, 5, {SECRET: Held(mark)})
+    return facts_of(one, compilation, 5, {SECRET: Held(mark)}, inherited=False)
 
 
 CREDENTIALS = {"secretRef": {"name": "s", "key": "key"}}

@@ -127,10 +127,13 @@ def test_what_was_told_to_a_compile_that_failed_is_told_again() -> None:
 def test_an_entry_is_held_since_the_publication_that_changed_it() -> None:
     holding = Holding(40)
     assert holding.since("md/team/a") == 40  # it was in the bundle that was read back
+    assert holding.inherited("md/team/a")
     holding.changed(["md/team/a", "md/team/gone"])
     assert holding.since("md/team/a") is None
+    assert not holding.inherited("md/team/a")
     assert holding.published(41, {"md/team/a"}) == {"md/team/a", "md/team/gone"}
     assert holding.since("md/team/a") == 41
+    assert not holding.inherited("md/team/a")
     assert holding.published(42, {"md/team/a"}) == frozenset()
     assert holding.since("md/team/a") == 41
 
@@ -142,6 +145,7 @@ def test_what_somebody_else_has_published_makes_older_acknowledgements_void() ->
     holding.begin_anew(44)
     assert holding.since("md/team/a") == 44
     assert holding.since("md/team/b") == 44
+    assert not holding.inherited("md/team/b")
 
 
 # --- gateways -------------------------------------------------------------------------------------
@@ -158,6 +162,23 @@ def test_a_lease_that_does_not_change_falls_silent_by_our_own_clock() -> None:
     assert [one.voice for one in watch.at(140.0).gateways] == ["live"]
     watch.gone("a")
     assert watch.at(140.0).gateways == ()
+
+
+def test_what_could_not_be_heard_is_nobodys_silence() -> None:
+    watch = FleetWatch(silence=35.0)
+    watch.hear(Report("dead", "t1", 5), 60.0)
+    watch.hear(Report("a", "t1", 5), 100.0)
+    watch.listen(100.0, hears=True)
+    for now in range(105, 200, 5):  # the API server is away
+        watch.listen(float(now), hears=False)
+    voices = [one.voice for one in watch.at(195.0).gateways]
+    assert voices == ["live", "silent"]
+    watch.listen(500.0, hears=True)  # and then the operator was frozen
+    assert [one.voice for one in watch.at(500.0).gateways] == ["live", "silent"]
+    assert watch.next_due(500.0) == 535.0
+    watch.listen(505.0, hears=True)
+    assert [one.voice for one in watch.at(534.0).gateways] == ["live", "silent"]
+    assert [one.voice for one in watch.at(535.0).gateways] == ["silent", "silent"]
 
 
 def test_a_lease_from_before_our_start_has_to_be_renewed_to_count() -> None:

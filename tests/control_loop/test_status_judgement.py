@@ -43,7 +43,7 @@ def judged(
     facts: Facts, fleet: Fleet, before: Status | None = None, now: str = NOW
 ) -> tuple[Status, str, str]:
     """The status, the reason of Programmed, and what Ready says."""
-    status = plan_status(facts, before or Status(), fleet, "ns/sluicegate", now)
+    status = plan_status(facts, before or Status(), fleet, "ns/sluicegate", now, latch=True)
     programmed, ready = status.condition("Programmed"), status.condition("Ready")
     assert programmed is not None
     assert ready is not None
@@ -138,6 +138,17 @@ def test_a_new_revision_opens_the_latch() -> None:
     assert judged(newer, fleet(gateway("a", 6)), ready)[1] == "Converged"
 
 
+def test_a_revision_that_was_published_anew_is_to_be_acknowledged_anew() -> None:
+    ready, _, _ = judged(facts(), fleet(gateway("a", 5)))
+    again = facts(held_since=7)  # another one was published in between
+    for latch, expected in ((True, "Converged"), (False, "Waiting")):
+        behind = fleet(gateway("a", 6))
+        status = plan_status(again, ready, behind, "ns/sluicegate", NOW, latch=latch)
+        programmed = status.condition("Programmed")
+        assert programmed is not None
+        assert programmed.reason == expected
+
+
 def test_a_restarted_operator_keeps_what_it_has_not_heard_otherwise() -> None:
     unheard = fleet(gateway("a", 5, voice="unconfirmed"))
     ready, _, _ = judged(facts(), fleet(gateway("a", 5)))
@@ -192,7 +203,7 @@ FACTS = st.builds(
 def test_the_latch_holds_over_any_history(history: list[tuple[Facts, Fleet]]) -> None:
     status = Status()
     for one, gateways in history:
-        after = plan_status(one, status, gateways, "ns/sluicegate", NOW)
+        after = plan_status(one, status, gateways, "ns/sluicegate", NOW, latch=True)
         programmed = after.condition("Programmed")
         assert programmed is not None
         before = status.condition("Programmed")
@@ -207,5 +218,5 @@ def test_the_latch_holds_over_any_history(history: list[tuple[Facts, Fleet]]) ->
         elif latched and one.held_since is not None:
             rejecting = any(g.error and g.sequence < one.held_since for g in gateways.gateways)
             assert not serving or silent or rejecting
-        assert plan_status(one, after, gateways, "ns/sluicegate", LATER) == after
+        assert plan_status(one, after, gateways, "ns/sluicegate", LATER, latch=True) == after
         status = after

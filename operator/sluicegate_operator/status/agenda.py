@@ -113,6 +113,8 @@ class Agenda:
         self._seen: dict[ResourceRef, Seen] = {}
         self._facts: dict[ResourceRef, Facts] = {}
         self._unsettled: set[ResourceRef] = set()  # what an acknowledgement may change
+        # Since which sequence the entries are held that every gateway has acknowledged.
+        self._converged: dict[ResourceRef, int | None] = {}
         self._review: dict[ResourceRef, None] = {}
         self._pending: dict[ResourceRef, _Pending] = {}
         self._later: list[tuple[float, int, ResourceRef]] = []
@@ -170,6 +172,7 @@ class Agenda:
             known.pop(ref, None)
         self._contests.pop(ref, None)
         self._echoes.pop(ref, None)
+        self._converged.pop(ref, None)
         self._unsettled.discard(ref)
 
     def take_fleet(self, fleet: Fleet) -> None:
@@ -198,6 +201,7 @@ class Agenda:
         programmed = status.condition("Programmed")
         if programmed is not None and programmed.status == "True":
             self._unsettled.discard(ref)
+            self._converged[ref] = self._facts[ref].held_since
         else:
             self._unsettled.add(ref)
         if ref in self._writing:
@@ -234,7 +238,10 @@ class Agenda:
         seen, facts = self._seen.get(ref), self._facts.get(ref)
         if seen is None or facts is None:
             return None
-        status = plan_status(facts, seen.status, self._fleet, self._controller, self._clock())
+        latch = facts.inherited or self._converged.get(ref) == facts.held_since
+        status = plan_status(
+            facts, seen.status, self._fleet, self._controller, self._clock(), latch=latch
+        )
         return seen, status
 
     def take(self, now: float, most: int) -> list[Write]:

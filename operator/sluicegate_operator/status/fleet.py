@@ -1,7 +1,8 @@
 """The gateways, as their Leases tell it.
 
 A Lease is judged by the operator's own clock: what counts is when a change of it was last seen, so
-that clocks that differ between machines have no effect.
+that clocks that differ between machines have no effect. Time in which nothing could be heard, be it
+that the API server was away or the operator itself was frozen, is nobody's silence.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from msgspec import Struct
 
 # A gateway renews every 10 s; after three missed renewals it is not heard from (seconds).
 SILENCE = 35.0
+# Between two looks; what is longer was a pause of the operator itself (seconds).
+_LONGEST_LOOK = 10.0
 # No operator publishes so often; a gateway that tells more must not use up the numbers.
 _HIGHEST = 2**52
 
@@ -64,7 +67,7 @@ class Fleet(Struct, frozen=True, gc=False):
 
 class _Heard(NamedTuple):
     report: Report
-    at: float
+    at: float  # by a clock that stands still while nothing can be heard
     confirmed: bool
 
 
@@ -74,16 +77,26 @@ class FleetWatch:
     def __init__(self, silence: float = SILENCE) -> None:
         self._silence = silence
         self._heard: dict[str, _Heard] = {}
+        self._listened: float | None = None
+        self._deaf = 0.0  # seconds in which nothing could be heard
         self.replicas: int | None = None
         self.epoch: str | None = None  # of what stands; None: not known yet
+
+    def listen(self, now: float, *, hears: bool) -> None:
+        """Told every few seconds whether Leases are followed at present."""
+        if self._listened is not None:
+            passed = now - self._listened
+            if not hears or passed > _LONGEST_LOOK:
+                self._deaf += passed
+        self._listened = now
 
     def hear(self, report: Report, now: float, *, first_list: bool = False) -> None:
         """Take what a Lease says now. `first_list`: it was there when the operator started."""
         before = self._heard.get(report.name)
         if before is None:
-            self._heard[report.name] = _Heard(report, now, not first_list)
+            self._heard[report.name] = _Heard(report, now - self._deaf, not first_list)
         elif before.report != report:
-            self._heard[report.name] = _Heard(report, now, confirmed=True)
+            self._heard[report.name] = _Heard(report, now - self._deaf, confirmed=True)
 
     def gone(self, name: str) -> None:
         """A Lease was deleted."""
@@ -102,12 +115,8 @@ class FleetWatch:
 
     def next_due(self, now: float) -> float | None:
         """When the next gateway falls silent if nothing is heard, None if none can."""
-        times = [
-            heard.at + self._silence
-            for heard in self._heard.values()
-            if heard.at + self._silence > now
-        ]
-        return min(times, default=None)
+        ends = (heard.at + self._deaf + self._silence for heard in self._heard.values())
+        return min((end for end in ends if end > now), default=None)
 
     @property
     def highest_sequence(self) -> int:
@@ -116,6 +125,6 @@ class FleetWatch:
         return max((sequence for sequence in told if sequence < _HIGHEST), default=0)
 
     def _voice(self, heard: _Heard, now: float) -> Voice:
-        if now >= heard.at + self._silence:
+        if now - self._deaf >= heard.at + self._silence:
             return "silent"
         return "live" if heard.confirmed else "unconfirmed"

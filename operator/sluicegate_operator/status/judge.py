@@ -42,7 +42,7 @@ class Facts(Struct, frozen=True, gc=False):
 
     `conditions`: those of compile. `revision` is None where the object has no entry. `held_since`:
     the sequence whose configuration was the first with this revision; None: it is not published,
-    and `hindrance` says why not.
+    and `hindrance` says why not. `inherited`: this operator found it published when it began.
     """
 
     generation: int
@@ -52,13 +52,20 @@ class Facts(Struct, frozen=True, gc=False):
     standing: Standing = "Ready"
     columns: Columns = Columns()
     hindrance: str = ""
+    inherited: bool = False
 
 
-def plan_status(facts: Facts, before: Status, fleet: Fleet, controller: str, now: str) -> Status:
-    """The status that an object should have. `now` is an RFC 3339 time."""
+def plan_status(
+    facts: Facts, before: Status, fleet: Fleet, controller: str, now: str, *, latch: bool
+) -> Status:
+    """The status that an object should have. `now` is an RFC 3339 time.
+
+    `latch`: what `before` says of this revision was said of this very publication of it. Otherwise
+    there may have been another revision in between, which some gateway still serves.
+    """
     said = [Said(*condition) for condition in facts.conditions]
     positive = [one for one in said if one.type not in _ABNORMAL]
-    positive.append(_programmed(facts, before, fleet))
+    positive.append(_programmed(facts, before, fleet, latch=latch))
     ready = _ready(positive, facts.standing)
     conditions = [*positive, ready, *(one for one in said if one.type in _ABNORMAL)]
     conditions += _progress(positive, ready)
@@ -77,7 +84,9 @@ def plan_status(facts: Facts, before: Status, fleet: Fleet, controller: str, now
     )
 
 
-def _programmed(facts: Facts, before: Status, fleet: Fleet) -> Said:  # noqa: PLR0911 -- a list of reasons
+def _programmed(  # noqa: PLR0911 -- a list of reasons
+    facts: Facts, before: Status, fleet: Fleet, *, latch: bool
+) -> Said:
     """Whether every gateway serves this version: a latch, see design section 4.
 
     An entry that a gateway has acknowledged is not in doubt because that gateway refuses a later
@@ -112,7 +121,7 @@ def _programmed(facts: Facts, before: Status, fleet: Fleet) -> Said:  # noqa: PL
         )
     if since is None:
         return _not_programmed("Waiting", facts.hindrance or "It is about to be published.")
-    if serving and _latched(facts, before):
+    if serving and latch and _latched(facts, before):
         return Said("Programmed", "True", "Converged", "Every gateway serves this version.")
     behind = [gateway for gateway in serving if gateway.sequence < since]
     if not serving:

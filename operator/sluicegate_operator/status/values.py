@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 Truth: TypeAlias = Literal["True", "False", "Unknown"]
@@ -65,11 +63,3 @@ class Status(Struct, frozen=True, rename="camel", gc=False):
     def condition(self, kind: str) -> Condition | None:
         """The condition of one type."""
         return next((one for one in self.conditions if one.type == kind), None)
-
-
-def read_status(value: Mapping[str, object] | None) -> Status:
-    """The status in an object; an empty one where it is not there, or nothing we wrote."""
-    try:
-        return msgspec.convert(value or {}, Status)
-    except msgspec.ValidationError:
-        return Status()
