@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
@@ -25,15 +25,14 @@ from sluicegate.limits.claims import (
     Standing,
     settlements,
 )
+from sluicegate.limits.connection import PATIENCE, RETRY, cancelled, client_of, connected
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_PATIENCE = 0.25  # seconds for one round trip; a server that takes longer is taken for gone
 _CONNECT = 1.0  # seconds, for connecting and loading the scripts
 _IDLE = 2.0  # seconds without a word after which it is asked whether it is there
 _LOOK = 0.01  # seconds
-_RETRY = 0.5  # seconds between looks for a server that is away
 _LEASE = 60.0  # seconds that a slot stays taken without a word of its gateway
 _MARK = 86_400.0  # seconds that the last batch of settlements is remembered, to be counted once
 _MOST_SENT = 500  # settlements and reservations in one batch, so that the server is never held long
@@ -100,7 +99,7 @@ class SharedStore:
         self.available = False
         self.failures = 0  # times that it was lost, or could not be found
         self.lost = 0  # settlements that it will never hear of
-        _connect(url)  # to refuse what is no URL now, not when it is needed
+        client_of(url)  # to refuse what is no URL now, not when it is needed
 
     @property
     def pending(self) -> int:
@@ -154,13 +153,13 @@ class SharedStore:
         """Talk to the server, and look for it when it is away; until cancelled."""
         from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
 
-        while not _cancelled():
+        while not cancelled():
             try:
-                async with _connected(self._url) as client:
+                async with connected(self._url) as client:
                     await self._serve(client)
             except (RedisError, OSError, TimeoutError, RuntimeError) as error:
                 self._lose(error)  # RuntimeError: uvloop's, of a connection that is closed
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(RETRY)
 
     async def _serve(self, client: Redis) -> None:
         """One connection, for as long as it works. Raises RedisError, OSError, TimeoutError."""
@@ -173,14 +172,14 @@ class SharedStore:
         self._found.set()
         self._told(None)
         loop = asyncio.get_running_loop()
-        while not _cancelled():
+        while not cancelled():
             if not (self._asked or self._ended or self._unsure):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(self._lease / 4, _IDLE)):
                         await self._wake.wait()
                 if not self._wake.is_set():
-                    async with asyncio.timeout(_PATIENCE):
-                        await client.ping()  # pyright: ignore[reportUnknownMemberType] -- as in _connect
+                    async with asyncio.timeout(PATIENCE):
+                        await client.ping()  # pyright: ignore[reportUnknownMemberType] -- as in client_of
             self._wake.clear()
             await self._send(client, reserve, settle)  # first: batches arrive in their order
             if loop.time() - self._last_held >= self._lease / 4:
@@ -201,7 +200,7 @@ class SharedStore:
             keys, values = self._reserve_arguments(each)
             pipeline.evalsha(reserve, len(keys), *keys, *values)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 replies: list[object] = await pipeline.execute(raise_on_error=False)
         except BaseException:
             for each in asked:
@@ -248,7 +247,7 @@ class SharedStore:
             part = [each for each in held[start : start + _MOST_SENT] if each[0] in self._held]
             ends = tuple((id_, Settlement(claim.subject, claim.ceiling)) for id_, claim in part)
             keys, values = self._settle_arguments(_Batch(next(self._numbers), ends), hold=True)
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 await cast("Awaitable[object]", client.evalsha(settle, len(keys), *keys, *values))
 
     def _next_batch(self) -> _Batch | None:
@@ -311,41 +310,6 @@ class SharedStore:
             slot = "hold" if hold else "free" if end.slots else ""
             values += (id_, slot, end.tokens, end.window, end.money, end.since, end.ceiling.period)
         return keys, values
-
-
-def _cancelled() -> bool:
-    """Whether this task is to end, though the exception for it may be lost.
-
-    The client reads with a time-out of 0, and asyncio takes a cancellation that arrives just then
-    for that time-out's own.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _connect(url: str) -> Redis:
-    from redis.asyncio import Redis  # noqa: PLC0415 -- loaded where it is used only
-    from redis.asyncio.retry import Retry  # noqa: PLC0415 -- as above
-    from redis.backoff import NoBackoff  # noqa: PLC0415 -- as above
-
-    # Nothing is sent twice but by us: a reservation would count twice.
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- its keywords have no types
-        url,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        driver_info=None,  # it would read its version from the disk for each connection
-    )
-
-
-@contextlib.asynccontextmanager
-async def _connected(url: str) -> AsyncGenerator[Redis]:
-    client = _connect(url)
-    try:
-        yield client
-    finally:
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                await client.aclose()
 
 
 def _keys(subject: str) -> tuple[str, str]:

@@ -26,13 +26,16 @@ class Live:
 
 
 class LiveStore:
-    """Holds the current Live. A request reads `current` once and ends on what it read."""
+    """Holds the current Live. A request reads `current` once and ends on what it read.
 
-    __slots__ = ("_environ", "_states", "current")
+    `states` outlive it: how the deployments are doing.
+    """
+
+    __slots__ = ("_environ", "current", "states")
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._states = States()
+        self.states = States()
         self.current = Live(
             snapshot=Snapshot[Connector].empty(),
             keys=KeyIndex(),
@@ -53,11 +56,11 @@ class LiveStore:
             return
         number = sequence if sequence is not None else previous.snapshot.sequence + 1
         snapshot = yield from build_steps(
-            config, revision, number, self._connect, previous.snapshot, self._states
+            config, revision, number, self._connect, previous.snapshot, self.states
         )
         keys = yield from KeyIndex.steps(client_keys(config), previous.keys)
         self.current = Live(snapshot, keys, time.time())
-        self._states.keep(config.entries)
+        self.states.keep(config.entries)
         for id_, reason in snapshot.refused.items():
             if previous.snapshot.refused.get(id_) != reason:
                 log(logging.WARNING, "a deployment can't be called", {"reason": reason})

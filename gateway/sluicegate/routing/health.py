@@ -6,14 +6,16 @@ Mutable, and kept by the process from one configuration to the next. Everything 
 A deployment is *in rotation* until it is *ejected*: by failures in a row, by the share of failures
 among its latest attempts, at once where waiting alone mends nothing (a refused credential, an
 unknown model), or for as long as it asked for. When its time is over a single request probes it;
-the others go elsewhere until that one has been answered.
+the others go elsewhere until that one has been answered. `hearsay` adds what other gateways have
+found out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Hashable
+from collections.abc import Callable, Container, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 
 from sluicegate.config import Cooldown
 from sluicegate.routing.attempts import Outcome
@@ -27,6 +29,8 @@ FORGIVEN_AFTER = 120.0  # seconds in rotation, and an ejection is the first agai
 LATENCY_MEMORY = 5.0  # seconds after which a measurement counts a third
 RETRY_SHARE = 0.2  # of a pool's requests in the window may be tried again
 LEAST_RETRIES = 10  # in the window, however few requests there are
+CHOSEN_FOR = 1.0  # seconds in which a probe that was chosen has to begin, or another is
+DOUBTED_FOR = 60.0  # seconds: others whose word has proved wrong are not listened to
 
 
 class Recent:
@@ -88,13 +92,30 @@ class Latency:
 
 
 @dataclass(slots=True, eq=False)
+class Hearsay:
+    """What other gateways' words have done to a deployment, and how far they are believed."""
+
+    out_since: float = math.inf  # since when their word, and no attempt, keeps it out
+    back_at: float = -math.inf  # when their word has brought it back
+    probed_until: float = -math.inf  # one of them probes it; nothing heard by then, it has gone
+    doubted_until: float = -math.inf  # its own attempts have shown the contrary
+
+
+def _nobody() -> None:
+    pass
+
+
+@dataclass(slots=True, eq=False)
 class DeploymentState:
     """What one deployment's attempts have shown.
 
     An attempt is told to `begin`, then `answered` once there is output, `succeeded` or `failed` by
-    its end, and at last to `end`.
+    its end, and at last to `end`. A probe is `chosen` before; what does not begin soon is
+    forgotten. `report` is called whenever attempts have taken it out or brought it back, and when a
+    probe begins or ends without a verdict.
     """
 
+    report: Callable[[], None] = _nobody
     in_flight: int = 0
     failures: int = 0  # in a row
     recent: Recent = field(default_factory=Recent)  # attempts, failures
@@ -104,6 +125,8 @@ class DeploymentState:
     ejections: int = 0  # one after another
     since: float = -math.inf  # when it was ejected or restored: earlier attempts show nothing
     probing: bool = False
+    chosen_until: float = -math.inf  # a request is on its way to probe it
+    hearsay: Hearsay = field(default_factory=Hearsay)
     streamed: Latency = field(default_factory=Latency)  # to the first event with output
     whole: Latency = field(default_factory=Latency)  # to the whole answer
     turn: float = 0.0  # of smooth weighted round robin: how much it is owed, in requests
@@ -111,7 +134,12 @@ class DeploymentState:
 
     def due(self, now: float) -> bool:
         """Whether a request should probe it."""
-        return self.out and not self.probing and now >= self.until
+        free_at = max(self.until, self.chosen_until, self.hearsay.probed_until)
+        return self.out and not self.probing and now >= free_at
+
+    def chosen(self, now: float) -> None:
+        """A request is to be the probe: no other is, unless this one does not begin soon."""
+        self.chosen_until = now + CHOSEN_FOR
 
     def begin(self, now: float, *, streamed: bool) -> None:
         """An attempt begins; where a probe is due, it is the probe."""
@@ -122,6 +150,8 @@ class DeploymentState:
         latency.waiting += 1
         if self.out and now >= self.until:
             self.probing = True
+            self.chosen_until = -math.inf
+            self.report()
 
     def answered(self, now: float, began: float, *, streamed: bool) -> None:
         """There is output: who was ejected is back."""
@@ -157,11 +187,11 @@ class DeploymentState:
         if wait is not None:
             self._eject(now, min(wait, LONGEST_WAIT), cause)
         elif cause.lasting or self.out or self.failures >= cooldown.failures:
-            self._eject(now, self._next_ejection(now, cooldown.duration), cause)
+            self._eject(now, self.next_ejection(now, cooldown.duration), cause)
         else:
             attempts, failures = self.recent.counts(now)
             if attempts >= LEAST_ATTEMPTS and failures >= WORST_SHARE * attempts:
-                self._eject(now, self._next_ejection(now, cooldown.duration), cause)
+                self._eject(now, self.next_ejection(now, cooldown.duration), cause)
 
     def end(self, began: float, *, streamed: bool, answered: bool) -> None:
         """An attempt is over, however it went."""
@@ -170,16 +200,34 @@ class DeploymentState:
             (self.streamed if streamed else self.whole).waiting -= 1
         if self.probing and began >= self.until and began >= self.since:
             self.probing = False
+            self.report()
 
     def renew(self) -> None:
         """The deployment calls another place or has another credential: nothing is known of it."""
         self.out = self.probing = False
         self.failures = self.ejections = 0
+        self.chosen_until = -math.inf
+        self.hearsay = Hearsay()
         self.recent.clear()
         for latency in (self.streamed, self.whole):
             latency.seconds, latency.measured_at = math.inf, -math.inf
 
-    def _next_ejection(self, now: float, duration: float) -> float:
+    def _eject(self, now: float, seconds: float, cause: Outcome) -> None:
+        if cause is not Outcome.RATE_LIMITED and now - self.hearsay.back_at < WINDOW:
+            self.hearsay.doubted_until = now + DOUBTED_FOR
+        self.hearsay.out_since = math.inf
+        self.take_out(now, seconds, cause)
+        self.report()
+
+    def _restore(self, now: float) -> None:
+        if self.hearsay.out_since <= now:
+            self.hearsay.doubted_until = now + DOUBTED_FOR
+        self.bring_back(now)
+        self.report()
+
+    # --- for hearsay, too -------------------------------------------------------------------------
+
+    def next_ejection(self, now: float, duration: float) -> float:
         """Seconds: twice as long each time, up to a bound, until it has been well for a while."""
         if not self.out and now - self.until > FORGIVEN_AFTER:
             self.ejections = 0
@@ -188,19 +236,23 @@ class DeploymentState:
         self.ejections += 1
         return seconds
 
-    def _eject(self, now: float, seconds: float, cause: Outcome) -> None:
+    def take_out(self, now: float, seconds: float, cause: Outcome) -> None:
+        """Out of rotation for so long, whatever is under way."""
         self.out = True
         self.until = now + seconds
         self.cause = cause
         self._turn_over(now)
 
-    def _restore(self, now: float) -> None:
+    def bring_back(self, now: float) -> None:
+        """Into rotation."""
         self.out = False
+        self.hearsay.out_since = math.inf
         self._turn_over(now)
 
     def _turn_over(self, now: float) -> None:
         self.since = now
         self.probing = False
+        self.chosen_until = self.hearsay.probed_until = -math.inf
         self.failures = 0
         self.recent.clear()
 
@@ -226,15 +278,22 @@ class RetryBudget:
 
 
 class States:
-    """The states of all deployments and pools of a process, by entry id."""
+    """The states of all deployments and pools of a process, by entry id.
+
+    `told` hears the id of a deployment whose state has something to `report`.
+    """
 
     def __init__(self) -> None:
+        self.told: Callable[[str], None] | None = None
         self._deployments: dict[str, DeploymentState] = {}
         self._budgets: dict[str, RetryBudget] = {}
 
     def deployment(self, id_: str) -> DeploymentState:
         """The one of a deployment, new where there is none yet."""
-        return self._deployments.setdefault(id_, DeploymentState())
+        state = self._deployments.get(id_)
+        if state is None:
+            state = self._deployments[id_] = DeploymentState(partial(self._report, id_))
+        return state
 
     def budget(self, id_: str) -> RetryBudget:
         """The one of a pool."""
@@ -245,3 +304,7 @@ class States:
         for kept in (self._deployments, self._budgets):
             for id_ in [id_ for id_ in kept if id_ not in ids]:
                 del kept[id_]
+
+    def _report(self, id_: str) -> None:
+        if self.told is not None:
+            self.told(id_)

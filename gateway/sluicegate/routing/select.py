@@ -43,7 +43,17 @@ class Selection(Generic[ConnectorT]):
     over, but where a probe is due: that comes first, or at its place where there is an affinity.
     """
 
-    __slots__ = ("_affine", "_asked", "_books", "_done", "_left", "_picker", "_route", "_tier")
+    __slots__ = (
+        "_affine",
+        "_asked",
+        "_books",
+        "_done",
+        "_left",
+        "_picker",
+        "_real",
+        "_route",
+        "_tier",
+    )
 
     def __init__(
         self,
@@ -59,6 +69,7 @@ class Selection(Generic[ConnectorT]):
         """
         self._affine = asked.affinity is not None
         self._picker: Picker = nearest if self._affine else PICKERS[route.pool.strategy]
+        self._real = books
         self._books = books and self._picker is PICKERS["Weighted"]
         self._route = route
         self._asked = asked
@@ -78,17 +89,22 @@ class Selection(Generic[ConnectorT]):
             if len(ready) < len(self._left):
                 probe = self._sort_out(ready, now, passed_over)
                 if probe is not None:
-                    return probe
+                    return self._chosen(probe, now)
             if ready:
                 picked = self._picker(ready, self._asked, now)
                 if self._books:
                     passed(ready, picked)
                 ready.remove(picked)
                 self._left = ready
-                return picked
+                return self._chosen(picked, now) if picked.state.out else picked
             if self._tier == len(self._route.tiers):
                 return None
             self._open(passed_over)
+
+    def _chosen(self, probe: Target[ConnectorT], now: float) -> Target[ConnectorT]:
+        if self._real:
+            probe.state.chosen(now)  # what comes until the probe has begun goes elsewhere
+        return probe
 
     def _open(self, passed_over: list[PassedOver[ConnectorT]]) -> None:
         """Begin with the next tier."""

@@ -23,6 +23,7 @@ from sluicegate.limits.shared import SharedStore
 from sluicegate.pipeline.account import Books
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import LiveStore
+from sluicegate.pipeline.shared_health import SharedHealth
 from sluicegate.pricing import load as load_prices
 from sluicegate.server.admin import AdminPort
 from sluicegate.server.exchange import ExchangeLimits
@@ -175,6 +176,9 @@ async def run(
         gc.set_threshold(*_GC_THRESHOLDS)
         gc.enable()
         _trim_heap()
+        if settings.limits_url is not None:
+            shared = SharedHealth(store, settings.limits_url, random.random)
+            await _background(stack, shared.run())
         await limits.found(_LIMITS_WAIT)
         port = await stack.enter_async_context(
             _listening(public.handle, settings, certificate, public=True)

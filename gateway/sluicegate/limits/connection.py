@@ -1,0 +1,51 @@
+"""Connections to the server that gateways share: a Valkey or a Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+PATIENCE = 0.25  # seconds for one round trip; a server that takes longer is taken for gone
+RETRY = 0.5  # seconds between looks for a server that is away
+
+
+def client_of(url: str) -> Redis:
+    """A client that has not connected yet. Raises ValueError for what is not a Redis URL."""
+    from redis.asyncio import Redis  # noqa: PLC0415 -- loaded where it is used only
+    from redis.asyncio.retry import Retry  # noqa: PLC0415 -- as above
+    from redis.backoff import NoBackoff  # noqa: PLC0415 -- as above
+
+    # Nothing is sent twice but by us: a reservation would count twice.
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- its keywords have no types
+        url,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+        driver_info=None,  # it would read its version from the disk for each connection
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Redis]:
+    """A client for as long as it works; its connections are closed after."""
+    client = client_of(url)
+    try:
+        yield client
+    finally:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await client.aclose()
+
+
+def cancelled() -> bool:
+    """Whether this task is to end, though the exception for it may be lost.
+
+    The client reads with a time-out of 0, and asyncio takes a cancellation that arrives just then
+    for that time-out's own.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
