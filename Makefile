@@ -43,7 +43,7 @@ check-crds: setup
 
 check-docs: setup
 	@echo "check: generated pages"; $(PY) scripts/provider_table.py --check \
-		&& $(PY) scripts/resource_reference.py --check
+		&& $(PY) scripts/resource_reference.py --check && $(PY) scripts/log_tools.py --check
 
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
@@ -77,7 +77,8 @@ crds: setup ## make crds/ anew from the models
 	@.venv/bin/sluicegate crds --write crds
 
 docs: setup ## make the generated pages and tables of docs/ anew
-	@$(PY) scripts/provider_table.py && $(PY) scripts/resource_reference.py
+	@$(PY) scripts/provider_table.py && $(PY) scripts/resource_reference.py \
+		&& $(PY) scripts/log_tools.py
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from sluicegate.framing import sse
+
+_T = TypeVar("_T")
 
 MASK = "[masked]"
 _LONGEST = 64 * 1024  # characters of one string
@@ -114,17 +116,23 @@ class _Keeper:
     def kept(self, value: Any) -> Any:  # noqa: ANN401 -- any JSON value
         """The value with its strings, and the names of its members, made fit to be logged."""
         self._values -= 1
-        if self._values < 0:
-            self.cut = True
-            return None
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list):
-            return [self.kept(each) for each in cast("list[Any]", value)]
+            items = cast("list[Any]", value)
+            return [self.kept(each) for each in self._some(items)]
         if isinstance(value, dict):
             members = cast("dict[str, Any]", value)
-            return {self._text(name): self.kept(each) for name, each in members.items()}
+            return {self._text(name): self.kept(members[name]) for name in self._some(members)}
         return value
+
+    def _some(self, values: Iterable[_T]) -> Iterator[_T]:
+        """As many as there is room for."""
+        for value in values:
+            if self._values <= 0:
+                self.cut = True
+                return
+            yield value
 
     def _text(self, text: str) -> str:
         most = min(_LONGEST, self._left)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
@@ -20,7 +21,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.common.v1.common_pb2 import (
     AnyValue,
-    ArrayValue,
     InstrumentationScope,
     KeyValue,
 )
@@ -60,7 +60,8 @@ class OtlpLogsSink:
 
     def __init__(self, url: str, headers: Mapping[str, str], resource: Mapping[str, str]) -> None:
         self._endpoint = HttpEndpoint(url, headers, _PROTOBUF, gzip=True)
-        self._resource = Resource(attributes=_attributes(resource))
+        self._resource = Resource()
+        _add(self._resource.attributes, resource)
 
     async def send(self, batch: Sequence[Item]) -> None:
         """Send a batch. Raises SinkUnavailable, SinkRefused."""
@@ -86,7 +87,8 @@ class OtlpTracesSink:
 
     def __init__(self, url: str, headers: Mapping[str, str], resource: Mapping[str, str]) -> None:
         self._endpoint = HttpEndpoint(url, headers, _PROTOBUF, gzip=True)
-        self._resource = Resource(attributes=_attributes(resource))
+        self._resource = Resource()
+        _add(self._resource.attributes, resource)
 
     async def send(self, batch: Sequence[Item]) -> None:
         """Send a batch. Raises SinkUnavailable, SinkRefused."""
@@ -118,18 +120,19 @@ def _parsed(answer: ExportLogsServiceResponse | ExportTraceServiceResponse, told
 
 def _log(record: LogRecord) -> OtlpLogRecord:
     began = record.unix_time
-    return OtlpLogRecord(
+    log = OtlpLogRecord(
         time_unix_nano=_nano(began),
         observed_time_unix_nano=_nano(began + (record.latency or 0.0)),
         severity_number=(SEVERITY_NUMBER_ERROR if record.failed else SEVERITY_NUMBER_INFO),
         severity_text="ERROR" if record.failed else "INFO",
         event_name=_EVENT,
         body=AnyValue(string_value=encode(record).decode()),
-        attributes=_attributes(call_attributes(record)),
         trace_id=bytes.fromhex(record.trace_id),
         span_id=bytes.fromhex(record.span_id),
         flags=int(record.sampled),
     )
+    _add(log.attributes, call_attributes(record))
+    return log
 
 
 def _call_span(record: LogRecord) -> trace_pb2.Span:
@@ -142,9 +145,9 @@ def _call_span(record: LogRecord) -> trace_pb2.Span:
         kind=trace_pb2.Span.SPAN_KIND_CLIENT,
         start_time_unix_nano=_nano(began),
         end_time_unix_nano=_nano(began + (record.latency or 0.0)),
-        attributes=_attributes(call_attributes(record)),
         status=_status(failed=record.failed, text=record.status),
     )
+    _add(span.attributes, call_attributes(record))
     if record.first_event is not None:
         event = span.events.add(time_unix_nano=_nano(began + record.first_event))
         event.name = "sluicegate.first_output"
@@ -153,7 +156,7 @@ def _call_span(record: LogRecord) -> trace_pb2.Span:
 
 def _request_span(entry: RequestEntry) -> trace_pb2.Span:
     trace = entry.trace
-    return trace_pb2.Span(
+    span = trace_pb2.Span(
         trace_id=bytes.fromhex(trace.trace_id),
         span_id=bytes.fromhex(trace.span_id),
         parent_span_id=bytes.fromhex(trace.parent_id or ""),
@@ -162,20 +165,19 @@ def _request_span(entry: RequestEntry) -> trace_pb2.Span:
         kind=trace_pb2.Span.SPAN_KIND_SERVER,
         start_time_unix_nano=_nano(entry.time),
         end_time_unix_nano=_nano(entry.time + entry.seconds),
-        attributes=_attributes(request_attributes(entry)),
         status=_status(failed=request_failed(entry), text=entry.status),
-        events=[
-            trace_pb2.Span.Event(
-                time_unix_nano=_nano(event.time),
-                name="sluicegate.attempt",
-                attributes=_attributes(
-                    {"sluicegate.deployment": event.deployment, "sluicegate.outcome": event.outcome}
-                    | ({} if event.status is None else {"http.response.status_code": event.status})
-                ),
-            )
-            for event in entry.attempts
-        ],
     )
+    _add(span.attributes, request_attributes(entry))
+    for attempt in entry.attempts:
+        event = span.events.add(time_unix_nano=_nano(attempt.time), name="sluicegate.attempt")
+        said: dict[str, Value] = {
+            "sluicegate.deployment": attempt.deployment,
+            "sluicegate.outcome": attempt.outcome,
+        }
+        if attempt.status is not None:
+            said["http.response.status_code"] = attempt.status
+        _add(event.attributes, said)
+    return span
 
 
 def _status(*, failed: bool, text: str) -> trace_pb2.Status:
@@ -188,20 +190,26 @@ def _nano(seconds: float) -> int:
     return int(seconds * _NANO)
 
 
-def _attributes(values: Mapping[str, Value]) -> list[KeyValue]:
-    return [KeyValue(key=name, value=_any(value)) for name, value in values.items()]
+def _add(
+    attributes: RepeatedCompositeFieldContainer[KeyValue], values: Mapping[str, Value]
+) -> None:
+    """Filled in place: values that are made apart and copied take twice as long (measured)."""
+    for name, value in values.items():
+        added = attributes.add()
+        added.key = name
+        _set(added.value, value)
 
 
-def _any(value: Value) -> AnyValue:
+def _set(into: AnyValue, value: Value) -> None:
     match value:
-        case bool():
-            return AnyValue(bool_value=value)
-        case int():
-            return AnyValue(int_value=value)
-        case float():
-            return AnyValue(double_value=value)
         case str():
-            return AnyValue(string_value=value)
+            into.string_value = value
+        case bool():
+            into.bool_value = value
+        case int():
+            into.int_value = value
+        case float():
+            into.double_value = value
         case _:
-            strings = [AnyValue(string_value=each) for each in value]
-            return AnyValue(array_value=ArrayValue(values=strings))
+            for each in value:
+                into.array_value.values.add().string_value = each

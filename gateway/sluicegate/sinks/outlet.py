@@ -122,6 +122,10 @@ class Outlet:
             except SinkUnavailable as error:
                 self._failed(str(error))
                 wait = error.retry_after
+            except (ValueError, TypeError) as error:  # a record that can't be written as it is
+                self._failed(f"it raised {type(error).__name__}")
+                self.counts.refused += len(batch)
+                return
             except TimeoutError:
                 self._failed("it has not answered in time")
                 wait = None

@@ -43,10 +43,7 @@ class S3Sink:
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
-        config = Config(
-            connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
-        )
-        self._client = _client(config)
+        self._client: _Client | None = None
 
     async def send(self, batch: Sequence[Item]) -> None:
         """Put a batch. Raises SinkUnavailable, SinkRefused."""
@@ -67,15 +64,21 @@ class S3Sink:
 
     async def close(self) -> None:
         """End its connections."""
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _put(self, key: str, body: bytes) -> None:
+        if self._client is None:
+            self._client = _client()  # it reads files
         self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
         )
 
 
-def _client(config: Config) -> _Client:
+def _client() -> _Client:
+    config = Config(
+        connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
+    )
     boto3: Any = importlib.import_module("boto3")  # it has no types
     made: _Client = boto3.client("s3", config=config)
     return made
