@@ -25,3 +25,4 @@ def test_an_object_that_is_nested_too_deep_is_left_out_and_the_others_stay(depth
     assert [id_ for id_ in compilation.config.entries if id_.startswith("md/")] == ["md/team/flat"]
     (accepted,) = [c for c in compilation.conditions(deep.ref) if c.type == "Accepted"]
     assert (accepted.status, accepted.reason) == ("False", "InvalidSpec")
+    assert "nested too deeply" in accepted.message

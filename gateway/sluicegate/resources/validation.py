@@ -39,6 +39,7 @@ _TEMPLATES = {
     "model_attributes_type": "must be a mapping",
     "tuple_type": "must be a list",
     "list_type": "must be a list",
+    "json_invalid": "is nested too deeply, or no JSON: {error}",
 }
 
 
