@@ -43,7 +43,8 @@ check-crds: setup
 
 check-docs: setup
 	@echo "check: generated pages"; $(PY) scripts/provider_table.py --check \
-		&& $(PY) scripts/resource_reference.py --check && $(PY) scripts/log_tools.py --check
+		&& $(PY) scripts/resource_reference.py --check && $(PY) scripts/log_tools.py --check \
+		&& $(PY) scripts/metric_list.py --check
 
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
@@ -78,7 +79,7 @@ crds: setup ## make crds/ anew from the models
 
 docs: setup ## make the generated pages and tables of docs/ anew
 	@$(PY) scripts/provider_table.py && $(PY) scripts/resource_reference.py \
-		&& $(PY) scripts/log_tools.py
+		&& $(PY) scripts/log_tools.py && $(PY) scripts/metric_list.py
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)
