@@ -151,3 +151,24 @@ async def test_a_large_configuration_is_built_in_slices(rig: Rig, entries: int) 
     steps = sum(1 for _ in gateway.source.store.publish_steps(config))
     assert steps >= entries // 500
     assert len(gateway.source.store.current.keys) == entries
+
+
+async def test_what_fails_at_the_old_address_is_not_held_against_the_new_one(rig: Rig) -> None:
+    fail = asyncio.Event()
+
+    async def old(call: Call) -> None:
+        await fail.wait()
+        call.answer(b"{}", 500)
+
+    before = await rig.upstream(old)
+    after = await rig.upstream(answers(answer_body("from the new one")))
+    gateway = await rig.gateway(key_entry(), openai_entry(before.base_url))
+    waiting = [asyncio.create_task(gateway.post(GOOD)) for _ in range(10)]
+    await before.called(10)
+    gateway.publish(key_entry(), openai_entry(after.base_url))
+    assert (await gateway.post(GOOD)).status == 200
+    fail.set()
+    assert {answer.status for answer in await asyncio.gather(*waiting)} == {500}
+    assert (await gateway.post(GOOD)).body == answer_body("from the new one")
+    health = msgspec.json.decode((await gateway.admin("/config")).body)["models"][0]
+    assert health["deployments"][0]["state"] == "ok"

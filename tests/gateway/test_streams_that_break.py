@@ -327,7 +327,8 @@ async def test_an_event_without_end_is_not_collected_for_ever(rig: Rig) -> None:
 
 
 async def test_an_upstream_that_says_it_failed_counts_against_its_deployment(rig: Rig) -> None:
-    response = {"id": "resp_upstream0001", "object": "response", "status": "failed", "output": []}
+    response: dict[str, object] = {"id": "resp_upstream0001", "object": "response"}
+    response |= {"status": "failed", "output": list[object]()}
     response["error"] = {"code": "server_error", "message": "it broke"}
     failed = {"type": "response.failed", "sequence_number": len(BEGUN), "response": response}
     gateway, _ = await rig.pool(streams(*frames([*BEGUN, failed])))

@@ -229,15 +229,6 @@ def test_a_probe_that_was_chosen_holds_off_others_for_a_moment() -> None:
     assert gateway.due(7.2)
 
 
-def test_a_deployment_that_starts_afresh_has_heard_nothing() -> None:
-    gateway = Gateway()
-    gateway.hear(0.0, OUT)
-    gateway.succeed(1.0)
-    gateway.state.renew()
-    gateway.hear(2.0, OUT)
-    assert gateway.state.out
-
-
 causes = st.sampled_from([each for each in Outcome if each.blames])
 words = st.builds(
     Word,

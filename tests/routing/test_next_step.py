@@ -137,6 +137,7 @@ def test_errors_are_told_apart_by_their_codes() -> None:
     assert outcome(400, "content_policy_violation") is Outcome.CONTENT_POLICY
     assert outcome(403, "content_policy_violation") is Outcome.CONTENT_POLICY
     assert outcome(403, "upstream_credential") is Outcome.CREDENTIAL
+    assert outcome(400, "upstream_credential") is Outcome.CREDENTIAL
     assert outcome(404, "model_not_found") is Outcome.NOT_FOUND
     assert outcome(404, None) is Outcome.CLIENT_ERROR
     assert outcome(400, "previous_response_not_found") is Outcome.CLIENT_ERROR

@@ -114,6 +114,8 @@ _BY_CODE = {
     "model_not_found": Outcome.NOT_FOUND,
     "DeploymentNotFound": Outcome.NOT_FOUND,
     "insufficient_quota": Outcome.QUOTA,
+    # Some providers refuse a credential with a 400, which their folders know.
+    "upstream_credential": Outcome.CREDENTIAL,
 }
 _SHORT_PAUSE = 1.0  # seconds; longer than this, another deployment is the better answer
 _LONGEST_PAUSE = 30.0  # seconds; longer than this, the client is told to come back

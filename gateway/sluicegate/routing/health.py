@@ -202,16 +202,6 @@ class DeploymentState:
             self.probing = False
             self.report()
 
-    def renew(self) -> None:
-        """The deployment calls another place or has another credential: nothing is known of it."""
-        self.out = self.probing = False
-        self.failures = self.ejections = 0
-        self.chosen_until = -math.inf
-        self.hearsay = Hearsay()
-        self.recent.clear()
-        for latency in (self.streamed, self.whole):
-            latency.seconds, latency.measured_at = math.inf, -math.inf
-
     def _eject(self, now: float, seconds: float, cause: Outcome) -> None:
         if cause is not Outcome.RATE_LIMITED and now - self.hearsay.back_at < WINDOW:
             self.hearsay.doubted_until = now + DOUBTED_FOR
@@ -294,6 +284,16 @@ class States:
         if state is None:
             state = self._deployments[id_] = DeploymentState(partial(self._report, id_))
         return state
+
+    def anew(self, id_: str) -> DeploymentState:
+        """A deployment calls another place or has another credential: nothing is known of it.
+
+        What is still under way at the old one is booked there, where nobody hears of it.
+        """
+        old = self._deployments.pop(id_, None)
+        if old is not None:
+            old.report = _nobody
+        return self.deployment(id_)
 
     def budget(self, id_: str) -> RetryBudget:
         """The one of a pool."""

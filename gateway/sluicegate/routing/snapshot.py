@@ -206,13 +206,13 @@ class _Build(Generic[ConnectorT]):
         label: str,
         old: Target[ConnectorT] | None,
     ) -> Target[ConnectorT]:
-        state = self.states.deployment(deployment.id)
-        if (
-            old is None
-            or old.deployment.upstream != deployment.upstream
-            or old.credential != credential
-        ):
-            state.renew()
+        same = (
+            old is not None
+            and old.deployment.upstream == deployment.upstream
+            and old.credential == credential
+        )
+        states = self.states
+        state = states.deployment(deployment.id) if same else states.anew(deployment.id)
         state.costs.clear()
         seed = blake2b(deployment.id.encode(), digest_size=8).digest()
         return Target(
