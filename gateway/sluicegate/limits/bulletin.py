@@ -17,17 +17,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 
-from sluicegate.limits.connection import PATIENCE, RETRY, cancelled, client_of, connected
+from sluicegate.limits.connection import RETRY, cancelled, client_of, connected
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 _LISTEN = 2.0  # seconds without a word after which the server is asked again
-_CONNECT = 1.0  # seconds, for connecting and reading what is there
-_LENGTH = 4096  # entries that the stream keeps, and that are read when it is found
+_PATIENCE = 1.0  # seconds for one round trip: no request waits for it
+_LENGTH = 1000  # entries that the stream keeps, and that are read when it is found
 _EXPIRY = 600.0  # seconds after the last entry
-_MOST_READ = 500  # entries at once
-_MOST_SENT = 500
+_MOST_READ = _MOST_SENT = 50  # entries at once
+_AGAIN = 0.05  # seconds between two cancellations
 _PAUSE = 0.02  # seconds between two sends, so that what changes often is told less often
 
 _Fields: TypeAlias = Mapping[bytes, bytes]
@@ -81,6 +81,8 @@ class Bulletin:
     def post(self, subject: str) -> None:
         """There is news of a subject. Does not wait."""
         self._unsent[subject] = None
+        if len(self._unsent) > _LENGTH:
+            del self._unsent[next(iter(self._unsent))]
         self._wake.set()
 
     async def run(self) -> None:
@@ -94,11 +96,12 @@ class Bulletin:
             except (RedisError, OSError, TimeoutError, RuntimeError) as error:
                 # RuntimeError: uvloop's, of a connection that is closed
                 self._tell(type(error).__name__)
-            await asyncio.sleep(RETRY)
+            if not cancelled():
+                await asyncio.sleep(RETRY)
 
     async def _serve(self, client: Redis) -> None:
         """As long as it works. Raises RedisError, OSError, TimeoutError, RuntimeError."""
-        async with asyncio.timeout(_CONNECT):
+        async with asyncio.timeout(_PATIENCE):
             clock, last = await self._catch_up(client)
         self._tell(None)
         # Not a TaskGroup: an error at the moment of a cancellation would hide that (Python 3.11).
@@ -107,13 +110,13 @@ class Bulletin:
             asyncio.create_task(self._write(client)),
         ]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not cancelled():  # it may have been lost while catching up
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+            await _end(tasks)
+        for error in [None if task.cancelled() else task.exception() for task in tasks]:
+            if error is not None:
+                raise error
 
     async def _catch_up(self, client: Redis) -> tuple[Callable[[], float], bytes]:
         """Act on what is there. Answers the server's clock (milliseconds) and where to read on."""
@@ -123,11 +126,11 @@ class Bulletin:
         def clock() -> float:
             return monotonic() * 1000 + offset
 
-        entries = cast("list[_Entry]", await client.xrevrange(self._key, count=_LENGTH))
+        entries = await self._latest(client)
         self._unread.clear()
         latest: dict[str, _Word] = {}
-        for word in _words(reversed(entries), self._gateway):
-            latest[word.subject] = word
+        for word in _words(entries, self._gateway):
+            latest.setdefault(word.subject, word)
         for word in latest.values():
             if not word.own:
                 self._hear(word, clock())
@@ -136,9 +139,23 @@ class Bulletin:
                 self.post(subject)
         return clock, entries[0][0] if entries else b"0-0"
 
+    async def _latest(self, client: Redis) -> list[_Entry]:
+        """The newest first, read in parts, so that the event loop is not held long."""
+        found: list[_Entry] = []
+        before = b"+"
+        while len(found) < _LENGTH and not cancelled():
+            part = cast(
+                "list[_Entry]", await client.xrevrange(self._key, max=before, count=_MOST_READ)
+            )
+            found += part
+            if len(part) < _MOST_READ:
+                break
+            before = b"(" + part[-1][0]
+        return found
+
     async def _read(self, client: Redis, clock: Callable[[], float], last: bytes) -> None:
         while not cancelled():
-            async with asyncio.timeout(_LISTEN + PATIENCE):
+            async with asyncio.timeout(_LISTEN + _PATIENCE):
                 reply: object = await client.xread(
                     {self._key: last}, count=_MOST_READ, block=int(_LISTEN * 1000)
                 )
@@ -181,7 +198,7 @@ class Bulletin:
             return
         pipeline.pexpire(self._key, int(_EXPIRY * 1000))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(_PATIENCE):
                 await pipeline.execute()
         except BaseException:
             self._unsent = {**dict.fromkeys(sent), **self._unsent}  # to be told again
@@ -192,6 +209,15 @@ class Bulletin:
         if away is not self._away:
             self._away = away
             self._told(problem)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended: the client may lose a cancellation (see `cancelled`)."""
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN)
 
 
 def _words(entries: Iterable[_Entry], gateway: bytes) -> Iterator[_Word]:
