@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from sluicegate.cluster import MODEL_DEPLOYMENTS
+from sluicegate.cluster import MODEL_DEPLOYMENTS, Lease, ObjectMeta
 from sluicegate.resources import ResourceRef, Secret, SecretRef
 from sluicegate_operator.holding import Holding
 from sluicegate_operator.lag import Lag
-from sluicegate_operator.objects import Observed, decoder
+from sluicegate_operator.objects import Observed, decoder, report_of
 from sluicegate_operator.rhythm import Rhythm
 from sluicegate_operator.status.fleet import FleetWatch, Report
 from sluicegate_operator.world import World
@@ -34,6 +34,28 @@ def observed(**changes: object) -> Observed:
     read = decoder(MODEL_DEPLOYMENTS)(json.dumps(content).encode())
     assert read is not None
     return read
+
+
+def test_an_object_is_seen_however_deep_its_spec_is() -> None:
+    spec = b'{"x":' + b"[" * 9_000 + b"]" * 9_000 + b"}"
+    content = (
+        b'{"metadata":{"name":"a","namespace":"team","uid":"u1","resourceVersion":"5",'
+        b'"generation":3,"managedFields":[%s]},"spec":%s,"status":{"revision":"r1"}}'
+    ) % (spec, spec)
+    read = decoder(MODEL_DEPLOYMENTS)(content)
+    assert read is not None
+    assert (read.ref, read.uid, read.generation, read.resource_version) == (MD, "u1", 3, "5")
+    assert read.manifest.endswith(b',"spec":%s}' % spec)
+    assert read.status.revision == "r1"
+
+
+@pytest.mark.parametrize(
+    ("told", "sequence"),
+    [("41", 41), ("9" * 5000, 0), ("-1", 0), ("4_1", 0), ("\u0664", 0), ("", 0)],
+)
+def test_a_gateway_that_tells_nonsense_has_acknowledged_nothing(told: str, sequence: int) -> None:
+    meta = ObjectMeta(name="gw", annotations={"sluicegate.dev/sequence": told})
+    assert report_of(Lease(meta)).sequence == sequence
 
 
 # --- the rhythm -----------------------------------------------------------------------------------

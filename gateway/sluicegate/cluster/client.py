@@ -16,7 +16,7 @@ import msgspec
 
 from sluicegate.cluster.access import Access
 from sluicegate.cluster.errors import ClusterUnreachable, GarbledAnswer, status_error
-from sluicegate.cluster.shallow import elements, members
+from sluicegate.cluster.shallow import elements, members, metadata_of
 from sluicegate.cluster.values import Metadata, ResourceType
 
 T = TypeVar("T")
@@ -286,7 +286,7 @@ class ClusterClient:
         except RecursionError as error:
             if accept == _JSON:
                 raise GarbledAnswer(str(error)) from None
-            return msgspec.json.decode(_shallow_metadata(answer), type=as_type)
+            return msgspec.json.decode(b'{"metadata":%s}' % metadata_of(answer), type=as_type)
         except msgspec.DecodeError as error:
             raise GarbledAnswer(str(error)) from None
 
@@ -385,13 +385,6 @@ def _as_list(content: bytes) -> _List:
         )
     except msgspec.DecodeError as error:
         raise GarbledAnswer(str(error)) from None
-
-
-def _shallow_metadata(content: bytes) -> bytes:
-    """Without managedFields, which are as deep as the object."""
-    meta = members(members(content)["metadata"])
-    meta.pop("managedFields", None)
-    return b'{"metadata":%s}' % msgspec.json.encode({k: msgspec.Raw(v) for k, v in meta.items()})
 
 
 def _wait(response: aiohttp.ClientResponse) -> float | None:

@@ -28,6 +28,13 @@ def elements(text: bytes) -> list[bytes]:
     return [value for _, value in _children(text)]
 
 
+def metadata_of(text: bytes) -> bytes:
+    """The metadata of an object without managedFields, which are as deep as the object."""
+    meta = members(members(text)["metadata"])
+    meta.pop("managedFields", None)
+    return msgspec.json.encode({name: msgspec.Raw(value) for name, value in meta.items()})
+
+
 def text_of(value: bytes | None) -> str:
     """A string value; `""` for what is none."""
     if value is None or not value.startswith(b'"'):
