@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 MASK = "[masked]"
 _LONGEST = 64 * 1024  # characters of one string
-_MOST = 256 * 1024  # characters of one record's content
+MOST = 256 * 1024  # characters of one record's content
 _MOST_VALUES = 20_000  # of one record's content
 # A secret that a cut goes through is still found: patterns see this much beyond it.
 _BEYOND = 4096
@@ -109,7 +109,7 @@ class _Keeper:
 
     def __init__(self, masking: Masking) -> None:
         self._masking = masking
-        self._left = _MOST
+        self._left = MOST
         self._values = _MOST_VALUES
         self.cut = False
 

@@ -24,13 +24,16 @@ _LONGEST_WAIT = 60.0  # seconds that a sink may ask for
 class Pace:
     """How a sink is fed. Times are in seconds.
 
-    A batch is sent after `interval`, or when it has `batch` records. An attempt may take `timeout`;
-    a batch that no attempt of `patience` brought home is given up. `queue` records may wait.
+    A batch is sent after `interval`, or when it has `batch` records; it has about `batch_bytes` at
+    most. An attempt may take `timeout`; a batch that no attempt of `patience` brought home is given
+    up. `queue` records may wait, of `queue_bytes` in all.
     """
 
     interval: float = 1.0
     batch: int = 256
+    batch_bytes: int = 2 * 1024 * 1024
     queue: int = 10_000
+    queue_bytes: int = 64 * 1024 * 1024
     timeout: float = 10.0
     first_pause: float = 0.5
     longest_pause: float = 30.0
@@ -55,24 +58,26 @@ class Outlet:
     def __init__(self, sink: Sink, name: str, pace: Pace) -> None:
         self._sink = sink
         self._pace = pace
-        self._queue: deque[Item] = deque()
+        self._queue: deque[tuple[Item, int]] = deque()
+        self._bytes = 0  # of what has not been sent
         self._full = asyncio.Event()  # a whole batch is there
         self._ending = asyncio.Event()
         self._problem: str | None = None
         self.counts = SinkCounts(name)
 
-    def put(self, item: Item) -> None:
-        """Take one, if it is the sink's and there is room."""
+    def put(self, item: Item, size: int) -> None:
+        """Take one of `size` bytes, if it is the sink's and there is room."""
         if self._sink.of_traces:
             sampled = item.sampled if isinstance(item, LogRecord) else item.trace.sampled
             if not sampled:
                 return
         elif not isinstance(item, LogRecord):
             return
-        if self.counts.backlog >= self._pace.queue:
+        if self.counts.backlog >= self._pace.queue or self._bytes + size > self._pace.queue_bytes:
             self.counts.dropped += 1
             return
-        self._queue.append(item)
+        self._queue.append((item, size))
+        self._bytes += size
         self.counts.backlog += 1
         if len(self._queue) >= self._pace.batch:
             self._full.set()
@@ -82,12 +87,13 @@ class Outlet:
         while not (self._ending.is_set() and not self._queue):
             if not self._ending.is_set():
                 await self._some()
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._pace.batch))]
+            batch, taken = self._batch()
             if len(self._queue) < self._pace.batch:
                 self._full.clear()
             if batch:
                 await self._deliver(batch)
                 self.counts.backlog -= len(batch)
+                self._bytes -= taken
 
     def end(self) -> None:
         """Send what there is, without waiting for more."""
@@ -102,6 +108,19 @@ class Outlet:
             log(logging.ERROR, "records were not sent before the end", fields)
         self.counts.backlog = 0
         await self._sink.close()
+
+    def _batch(self) -> tuple[list[Item], int]:
+        """The next to be sent, and their bytes."""
+        batch: list[Item] = []
+        taken = 0
+        while self._queue and len(batch) < self._pace.batch:
+            item, size = self._queue[0]
+            if batch and taken + size > self._pace.batch_bytes:
+                break
+            self._queue.popleft()
+            batch.append(item)
+            taken += size
+        return batch, taken
 
     async def _some(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -12,8 +12,8 @@ from decimal import Decimal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from sluicegate.sinks.content import Content, Masking, content_of
-from sluicegate.sinks.entries import CallEntry
+from sluicegate.sinks.content import MOST, Content, Masking, content_of
+from sluicegate.sinks.entries import CallEntry, RequestEntry
 
 VERSION = 1
 _OVERHEAD = 1024  # bytes that a record takes without content, about
@@ -80,6 +80,11 @@ encode = msgspec.json.Encoder(decimal_format="number").encode
 def size(entry: CallEntry) -> int:
     """Bytes that the record of an entry takes, about."""
     return _OVERHEAD + len(entry.body) + len(entry.answer)
+
+
+def kept_size(entry: CallEntry | RequestEntry) -> int:
+    """The same once its content has been cut."""
+    return min(size(entry), _OVERHEAD + 4 * MOST) if isinstance(entry, CallEntry) else _OVERHEAD
 
 
 def log_record(entry: CallEntry, masking: Masking) -> LogRecord:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sluicegate.sinks.content import Masking
 from sluicegate.sinks.entries import CallEntry, RequestEntry
 from sluicegate.sinks.outlet import Outlet, Pace, SinkCounts
-from sluicegate.sinks.record import log_record, size
+from sluicegate.sinks.record import kept_size, log_record, size
 from sluicegate.sinks.sink import Item, Sink
 from sluicegate.telemetry.logs import LOGGER
 from sluicegate.telemetry.trace import Trace, begin
@@ -50,6 +50,8 @@ class Records:
         self._sinks = sinks
         self._pace = settings.pace
         self._ratio = settings.ratio
+        self._any_traces = any(sink.of_traces for sink in sinks)
+        self._only_traces = all(sink.of_traces for sink in sinks)
         self.content = settings.content
         self._inlet: deque[CallEntry | RequestEntry] = deque()
         self._bytes_in = 0  # written by the event loop's thread only
@@ -77,6 +79,8 @@ class Records:
 
     def call(self, entry: CallEntry) -> None:
         """One upstream call has ended."""
+        if self._only_traces and not entry.trace.sampled:
+            return
         taken = size(entry)
         if len(self._inlet) >= _MOST or self._bytes_in - self._bytes_out + taken > _MOST_BYTES:
             self._missed += 1
@@ -86,7 +90,7 @@ class Records:
 
     def request(self, entry: RequestEntry) -> None:
         """One request has ended."""
-        if len(self._inlet) < _MOST:
+        if self._any_traces and entry.trace.sampled and len(self._inlet) < _MOST:
             self._inlet.append(entry)
 
     # --- from any thread --------------------------------------------------------------------------
@@ -138,9 +142,10 @@ class Records:
     async def _distribute(self, outlets: Sequence[Outlet]) -> None:
         """Make records of what is there and give them to all sinks."""
         for number in range(len(self._inlet)):
-            item = self._item(self._inlet.popleft())
+            entry = self._inlet.popleft()
+            item = self._item(entry)
             for outlet in outlets:
-                outlet.put(item)
+                outlet.put(item, kept_size(entry))
             if number % _AT_ONCE == _AT_ONCE - 1:
                 await asyncio.sleep(0)
 
