@@ -45,6 +45,7 @@ class Ledger:
     """Begin and end of each upstream call go to the spool; the thread carries rows on."""
 
     def __init__(self, settings: LedgerSettings) -> None:
+        self._settings = settings
         root = settings.state_dir / "spool"
         self._spool = Spool(root, settings.spool_bytes)
         self._writer = Writer(root, self._spool, store_of(settings.store_url, settings.state_dir))
@@ -68,6 +69,15 @@ class Ledger:
     def withdraw(self, id_: str) -> None:
         """It has never been sent, so there is no row."""
         self._spool.append_never(id_)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the database has what earlier gateways had left in the state folder."""
+        return self._writer.caught_up
+
+    def reader(self) -> Reader:
+        """Reads this ledger. Blocking. Raises StoreUnavailable, NoLedger."""
+        return reader_of(self._settings.store_url, self._settings.state_dir)
 
     @property
     def state(self) -> LedgerState:

@@ -13,12 +13,14 @@ from sluicegate.ledger.schema import POSTGRES_INSERT, POSTGRES_MIGRATIONS, TABLE
 from sluicegate.ledger.store import (
     Grouping,
     NoLedger,
+    Pairing,
     RowsRefused,
     Spend,
     StoreUnavailable,
     as_array,
     spend_of,
     sums_statement,
+    time_condition,
 )
 
 _LOCK = 0x736C75696365  # any number that nobody else takes: "sluice"
@@ -27,9 +29,11 @@ _PART = "ledger"
 _CONNECT = 5  # seconds
 _SILENCE = 15_000  # milliseconds until a server that is gone without a word is given up
 _PATIENCE = b"SET LOCAL statement_timeout = '60s'"
-_GROUPS: dict[Grouping, str] = {
+_GROUPS: dict[Grouping | Pairing, str] = {
     "key": "namespace || '/' || key",
     "end-user": "end_user",
+    "key end-user": "namespace || '/' || key || ' ' || end_user",
+    "namespace deployment": "namespace || ' ' || deployment",
     "model": "model",
     "tag": "tag.key || '=' || tag.value",
     "day": "to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
@@ -134,20 +138,24 @@ class PostgresReader:
             self._connection.close()
             raise NoLedger("there is no ledger in this database yet")
 
-    def sums(self, by: Grouping, since: float | None) -> list[Spend]:
+    def sums(
+        self, by: Grouping | Pairing, since: float | None, until: float | None = None
+    ) -> list[Spend]:
         """See Reader."""
-        return self._ask(_GROUPS[by], since, _TAGS if by == "tag" else "")
+        return self._ask(_GROUPS[by], since, until, _TAGS if by == "tag" else "")
 
     def total(self, since: float | None) -> Spend:
         """See Reader."""
         found = self._ask("NULL::text", since)
         return found[0] if found else Spend(None, 0, 0, 0, 0, Decimal(0), 0, 0)
 
-    def _ask(self, group: str, since: float | None, source: str = "") -> list[Spend]:
-        condition = "" if since is None else "WHERE time >= to_timestamp(%s)"
-        statement = sums_statement(TABLE, group, "SUM(cost_usd)", condition, source)
+    def _ask(
+        self, group: str, since: float | None, until: float | None = None, source: str = ""
+    ) -> list[Spend]:
+        when, values = time_condition("to_timestamp(%s)", since, until)
+        statement = sums_statement(TABLE, group, "SUM(cost_usd)", when, source)
         try:
-            rows = self._connection.execute(statement.encode(), () if since is None else (since,))
+            rows = self._connection.execute(statement.encode(), values)
             return [spend_of(row) for row in rows.fetchall()]
         except psycopg.Error as error:
             raise StoreUnavailable(_said(self._url, error)) from error

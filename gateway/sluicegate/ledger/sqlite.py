@@ -13,18 +13,22 @@ from sluicegate.ledger.schema import SQLITE_INSERT, SQLITE_MIGRATIONS, TABLE
 from sluicegate.ledger.store import (
     Grouping,
     NoLedger,
+    Pairing,
     RowsRefused,
     Spend,
     StoreUnavailable,
     as_array,
     spend_of,
     sums_statement,
+    time_condition,
 )
 
 _PATIENCE = 10.0  # seconds that a lock of another process is waited for
-_GROUPS: dict[Grouping, str] = {
+_GROUPS: dict[Grouping | Pairing, str] = {
     "key": "namespace || '/' || key",
     "end-user": "end_user",
+    "key end-user": "namespace || '/' || key || ' ' || end_user",
+    "namespace deployment": "namespace || ' ' || deployment",
     "model": "model",
     "tag": "tag.key || '=' || tag.value",
     "day": "date(time, 'unixepoch')",
@@ -105,22 +109,26 @@ class SqliteReader:
         self._connection.create_aggregate("decimal_sum", 1, _DecimalSum)  # pyright: ignore[reportArgumentType] # the stub knows sums of integers only
         self._path = path
 
-    def sums(self, by: Grouping, since: float | None) -> list[Spend]:
+    def sums(
+        self, by: Grouping | Pairing, since: float | None, until: float | None = None
+    ) -> list[Spend]:
         """See Reader."""
-        return self._ask(_GROUPS[by], since, _TAGS if by == "tag" else "")
+        return self._ask(_GROUPS[by], since, until, _TAGS if by == "tag" else "")
 
     def total(self, since: float | None) -> Spend:
         """See Reader."""
         found = self._ask("NULL", since)
         return found[0] if found else Spend(None, 0, 0, 0, 0, Decimal(0), 0, 0)
 
-    def _ask(self, group: str, since: float | None, source: str = "") -> list[Spend]:
-        condition = "" if since is None else "WHERE time >= ?"
-        statement = sums_statement(TABLE, group, "decimal_sum(cost_usd)", condition, source)
+    def _ask(
+        self, group: str, since: float | None, until: float | None = None, source: str = ""
+    ) -> list[Spend]:
+        when, values = time_condition("?", since, until)
+        statement = sums_statement(TABLE, group, "decimal_sum(cost_usd)", when, source)
         try:
             if not _version(self._connection):
                 raise NoLedger(f"there is no ledger in {self._path} yet")
-            rows = self._connection.execute(statement, () if since is None else (since,))
+            rows = self._connection.execute(statement, values)
             return [spend_of(row) for row in rows.fetchall()]
         except sqlite3.Error as error:
             raise StoreUnavailable(f"{self._path}: {error}") from error

@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Grouping: TypeAlias = Literal["key", "end-user", "model", "tag", "day"]
+# Two names with a space in between; neither of the first has one.
+Pairing: TypeAlias = Literal["key end-user", "namespace deployment"]
 
 
 class StoreUnavailable(Exception):
@@ -56,8 +58,13 @@ class Store(Protocol):
 class Reader(Protocol):
     """Reads the ledger, also while gateways write to it."""
 
-    def sums(self, by: Grouping, since: float | None) -> list[Spend]:
-        """Sums of the calls since a Unix time, by group. Raises StoreUnavailable, NoLedger."""
+    def sums(
+        self, by: Grouping | Pairing, since: float | None, until: float | None = None
+    ) -> list[Spend]:
+        """Sums of the calls since a Unix time and before another, by group.
+
+        Raises StoreUnavailable, NoLedger.
+        """
         ...
 
     def total(self, since: float | None) -> Spend:
@@ -74,14 +81,21 @@ def as_array(rows: Sequence[bytes]) -> str:
     return f"[{b','.join(rows).decode()}]"
 
 
-def sums_statement(table: str, group: str, cost: str, since: str, source: str = "") -> str:
+def time_condition(at: str, since: float | None, until: float | None) -> tuple[str, list[float]]:
+    """The WHERE of these bounds, and its values; `at` stands for one of them."""
+    bounds = {f"time >= {at}": since, f"time < {at}": until}
+    known = {bound: value for bound, value in bounds.items() if value is not None}
+    return ("WHERE " if known else "") + " AND ".join(known), list(known.values())
+
+
+def sums_statement(table: str, group: str, cost: str, when: str, source: str = "") -> str:
     """The question for sums, with what the databases say differently put in. All our own words."""
     return (
         f"SELECT {group} AS name, COUNT(*), SUM(input_tokens), SUM(cached_tokens), "  # noqa: S608 - see above
         f"SUM(output_tokens), {cost}, "
         "SUM(CASE WHEN cost_usd IS NULL AND input_tokens + output_tokens > 0 THEN 1 ELSE 0 END), "
         "SUM(CASE WHEN estimated THEN 1 ELSE 0 END) "
-        f"FROM {table}{source} {since} GROUP BY 1 ORDER BY 1"
+        f"FROM {table}{source} {when} GROUP BY 1 ORDER BY 1"
     )
 
 

@@ -33,6 +33,7 @@ class Writer(threading.Thread):
         self._leftovers_at = 0.0
         self._told: str | None = None
         self.problem: str | None = None  # why the database has not got the rows
+        self.caught_up = False  # whether the database has what ended processes had left
         self.stored = 0  # rows
         self.refused = 0  # rows that the database will never take
 
@@ -66,6 +67,7 @@ class Writer(threading.Thread):
             if time.monotonic() >= self._leftovers_at and not last:
                 self._leftovers_at = time.monotonic() + _LEFTOVERS_EVERY
                 self._take_over()
+                self.caught_up = True
         except StoreUnavailable as error:
             self._store.close()
             self._connected = False

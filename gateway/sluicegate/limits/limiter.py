@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-from sluicegate.limits.claims import Claim, Refusal, Reservation
+from sluicegate.limits.claims import Claim, Refusal, Reservation, Settlement
 from sluicegate.limits.memory import MemoryStore
 from sluicegate.limits.shared import SharedStore, StoreUnavailable
 
@@ -86,6 +86,10 @@ class Limiter:
             return self._local.reserve(claims)
         self._local.learn(zip(found.claims, found.standings, strict=True))
         return found
+
+    def charge(self, end: Settlement) -> None:
+        """Count in memory what nobody reserved. The shared store is not told."""
+        self._local.charge(end)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots.

@@ -134,12 +134,16 @@ class MemoryStore:
 
         To be called once for each reservation. None: what was reserved is as good as what is known.
         """
-        now = self._now()
         for end in settlements(reservation, tokens, money):
-            counts = self._find(end.subject, end.forgettable)
-            counts.roll(end.ceiling, now)
-            counts.settle(end, now)
-            self._keep(end.subject, end.forgettable, counts, now)
+            self.charge(end)
+
+    def charge(self, end: Settlement) -> None:
+        """Count what is known of one subject beside what was reserved."""
+        now = self._now()
+        counts = self._find(end.subject, end.forgettable)
+        counts.roll(end.ceiling, now)
+        counts.settle(end, now)
+        self._keep(end.subject, end.forgettable, counts, now)
 
     def learn(self, claims: Iterable[tuple[Claim, Standing]]) -> None:
         """Take over what another store counts, but for the slots, which are held elsewhere."""

@@ -6,7 +6,6 @@ namespace) for each attempt. Where nothing is limited nothing is asked.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from decimal import Decimal
@@ -24,6 +23,12 @@ from sluicegate.limits import (
     nano_usd,
     rate_headers,
     refusal_error,
+)
+from sluicegate.limits.subjects import (
+    deployment_subject,
+    end_user_subject,
+    key_subject,
+    namespace_subject,
 )
 from sluicegate.model import ApiError, Usage
 from sluicegate.pipeline.asking import end_user
@@ -245,11 +250,11 @@ def _subjects(plan: Plan) -> list[_Subject]:
         return found
     ceiling = ceiling_of(policy.limits, policy.budget)
     if ceiling is not None:
-        # Whatever a client sends becomes a name of bounded length that tells nothing of anybody.
-        digest = hashlib.blake2b(user.encode(errors="replace"), digest_size=16).hexdigest()
         label = f"{key.namespace}/{key.name}"
         words = f"end user {user[:_LONGEST_NAME]!r} of key {label}"
-        found.append(_Subject(SubjectKind.END_USER, f"user:{label}:{digest}", words, ceiling))
+        # By the name in the ledger, so that a gateway that starts finds what they have spent.
+        id_ = end_user_subject(label, plan.gateway.books.end_user(user) or "")
+        found.append(_Subject(SubjectKind.END_USER, id_, words, ceiling))
     return found
 
 
@@ -260,7 +265,7 @@ def _of_key(caller: Caller) -> list[_Subject]:
         return []
     label = f"{key.namespace}/{key.name}"
     words = f"key {label} ({caller.key_id})"
-    return [_Subject(SubjectKind.KEY, f"key:{label}", words, ceiling)]
+    return [_Subject(SubjectKind.KEY, key_subject(label), words, ceiling)]
 
 
 def _of_deployment(plan: Plan, target: Target[Connector]) -> list[_Subject]:
@@ -269,13 +274,14 @@ def _of_deployment(plan: Plan, target: Target[Connector]) -> list[_Subject]:
     found: list[_Subject] = []
     ceiling = ceiling_of(deployment.limits, None)
     if ceiling is not None:
-        id_, words = f"deployment:{label}", f"deployment {label}"
+        id_, words = deployment_subject(label), f"deployment {label}"
         found.append(_Subject(SubjectKind.DEPLOYMENT, id_, words, ceiling))
     most = deployment.sharing.per_namespace
     if most is not None and caller != deployment.namespace:
         ceiling = ceiling_of(most.limits, most.budget)
         if ceiling is not None:
-            id_, words = f"namespace:{caller}:{label}", f"namespace {caller} on deployment {label}"
+            words = f"namespace {caller} on deployment {label}"
+            id_ = namespace_subject(caller, label)
             found.append(_Subject(SubjectKind.NAMESPACE, id_, words, ceiling))
     return found
 

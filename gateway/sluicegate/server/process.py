@@ -21,6 +21,7 @@ from sluicegate.ledger import Ledger, LedgerSettings, LedgerState
 from sluicegate.limits import Limiter, MemoryStore, OnFailure
 from sluicegate.limits.shared import SharedStore
 from sluicegate.pipeline.account import Books
+from sluicegate.pipeline.earlier_spend import count_earlier_spend
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.pipeline.shared_health import SharedHealth
@@ -42,6 +43,7 @@ _BACKLOG = 1024
 _SWITCH_SECONDS = 0.0005
 _LAST_WORDS = 0.2  # seconds for a request that is cut off to tell its client
 _LIMITS_WAIT = 1.0  # seconds for the shared store of limits, before requests are taken
+_SPEND_WAIT = 3.0  # seconds for the ledger to say what was spent, before requests are taken
 _LAST_ROWS = 5.0  # seconds for the ledger's database, once nothing is served any more
 _TLS_HANDSHAKE = 10.0  # seconds
 # Everything that is alive after start lives for long: the collector need not look at it again. And
@@ -179,7 +181,7 @@ async def run(
         if settings.limits_url is not None:
             shared = SharedHealth(store, settings.limits_url, random.random)
             await _background(stack, shared.run())
-        await limits.found(_LIMITS_WAIT)
+        await _find_counts(stack, gateway)
         port = await stack.enter_async_context(
             _listening(public.handle, settings, certificate, public=True)
         )
@@ -208,6 +210,25 @@ async def _keep(stack: contextlib.AsyncExitStack, books: Books) -> None:
     if books.records is not None:
         books.records.start()
         stack.push_async_callback(asyncio.to_thread, books.records.stop)
+
+
+async def _find_counts(stack: contextlib.AsyncExitStack, gateway: Gateway) -> None:
+    """What has been counted before: in the shared store or, for memory, in the ledger."""
+    ledger, limits = gateway.books.ledger, gateway.limits
+    await limits.found(_LIMITS_WAIT)
+    if ledger is None or limits.shared:
+        return
+    counted = asyncio.Event()
+
+    async def count() -> None:
+        await count_earlier_spend(ledger, limits, gateway.store, gateway.clock)
+        counted.set()
+
+    await _background(stack, count())
+    try:
+        await asyncio.wait_for(counted.wait(), _SPEND_WAIT)
+    except TimeoutError:
+        log(logging.WARNING, "what was spent before is not known yet: budgets count from zero", {})
 
 
 def _metrics(

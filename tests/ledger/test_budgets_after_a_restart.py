@@ -1,0 +1,203 @@
+"""Budgets counted in memory: a gateway that starts knows what was spent before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from eventually import eventually
+from gateway_rig import Rig
+from ledger_records import record
+from postgres_process import PROGRAMS, postgres_process
+from raw_client import Answer
+from responses_wire import USAGE, answer_body
+from running_gateway import AUTHORIZED, CLIENT_KEY, config_of, key_entry, openai_entry
+from scripted_upstream import Call
+from served_folder import ServedFolder, key_manifest, served_folder
+from sluicegate.config import Budget, EndUserPolicy, NamespaceCeiling, Sharing
+from sluicegate.ledger import CallRecord, Ledger, LedgerSettings
+from sluicegate.ledger.ledger import store_of
+from sluicegate.ledger.record import encode
+from sluicegate.limits import Ceiling, Claim, Limiter, MemoryStore, SubjectKind
+from sluicegate.limits.subjects import end_user_subject, key_subject, namespace_subject
+from sluicegate.pipeline.earlier_spend import count_earlier_spend
+from sluicegate.pipeline.live import LiveStore
+
+# 7 output tokens: 7 USD a call.
+MODEL = """\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {{name: gpt-test}}
+spec:
+  provider: {{openai: {{model: gpt-real, baseURL: "{url}"}}}}
+  credentials: {{secretRef: {{name: gpt-test-key, key: token}}}}
+  pricing: {{input: "0", cachedInput: "0", cacheWrite: "0", output: "1000000"}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: gpt-test-key}}
+stringData: {{token: "sk-upstream-0123456789"}}
+"""
+BUDGET = 'budget: {amountUSD: "10", period: Month}'
+PEOPLE_KEY = f"{CLIENT_KEY}-of-many"
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+
+
+def limited(manifest: str, policy: str) -> str:
+    head, _, end = manifest.rpartition("}}")
+    return f"{head}, {policy}}}}}{end}"
+
+
+@contextlib.asynccontextmanager
+async def gateway(root: Path, name: str, url: str) -> AsyncGenerator[ServedFolder]:
+    folder = root / name
+    folder.mkdir()
+    manifests = {
+        "team.yaml": limited(key_manifest(), BUDGET),
+        "people.yaml": limited(
+            key_manifest(PEOPLE_KEY, name="people"), f"endUsers: {{required: true, {BUDGET}}}"
+        ),
+        "model.yaml": MODEL.format(url=url),
+    }
+    async with served_folder(folder, manifests, "--state-dir", str(root / "state")) as served:
+        yield served
+
+
+async def ask(served: ServedFolder, user: str | None = None) -> Answer:
+    body = {"model": "gpt-test", "input": "hi", "max_output_tokens": 1, "user": user}
+    key = AUTHORIZED if user is None else {"Authorization": f"Bearer {PEOPLE_KEY}"}
+    return await served.post(json.dumps(body).encode(), key)
+
+
+async def test_killed_and_started_again(rig: Rig, tmp_path: Path) -> None:
+    async def script(call: Call) -> None:
+        call.answer(answer_body())
+
+    upstream = await rig.upstream(script)
+    assert USAGE["output_tokens"] == 7
+    async with gateway(tmp_path, "first", upstream.base_url) as served:
+        for user in (None, "ann"):
+            for _ in range(2):
+                assert (await ask(served, user)).status == 200
+        served.process.kill()
+        await served.process.wait()
+    async with gateway(tmp_path, "second", upstream.base_url) as served:
+        for user, whose in ((None, "key default/team"), ("ann", "end user 'ann'")):
+            refused = await ask(served, user)
+            assert (refused.status, refused.error["code"]) == (429, "insufficient_quota")
+            assert whose in refused.error["message"]
+            assert "14.00 of 10.00 USD are spent" in refused.error["message"]
+        assert (await ask(served, "bob")).status == 200
+
+
+def spent(memory: MemoryStore, subject: str, period_of: Ceiling) -> Decimal:
+    claim = Claim(subject, period_of, 0, kind=SubjectKind.KEY)
+    if subject.startswith("user:"):
+        claim = structs.replace(claim, kind=SubjectKind.END_USER)
+    return Decimal(memory.reserve([claim]).standings[0].money).scaleb(-9)
+
+
+MONTH = Ceiling(money=10**12)
+DAY = Ceiling(money=10**12, period="1d")
+
+
+def budgets(at: float) -> LiveStore:
+    """A configuration that serves since then."""
+    store = LiveStore({})
+    month, day = Budget("5", "Month"), Budget("5", "1d")
+    config = config_of(
+        structs.replace(key_entry(), budget=month, end_users=EndUserPolicy(budget=day)),
+        structs.replace(
+            openai_entry("http://127.0.0.1:9/v1"),
+            sharing=Sharing("All", per_namespace=NamespaceCeiling(budget=month)),
+        ),
+    )
+    deque(store.publish_steps(config), maxlen=0)
+    store.current = dataclasses.replace(store.current, published_at=at)
+    return store
+
+
+def fill(store_url: str, rows: Sequence[CallRecord]) -> None:
+    store = store_of(store_url, Path("/nowhere"))
+    store.open()
+    store.add([encode(row) for row in rows])
+    store.close()
+
+
+async def counted(store_url: str, state: Path) -> MemoryStore:
+    """What a gateway counts that starts with these rows in its ledger."""
+    own = {"namespace": "default", "key": "team", "deployment": "default/primary"}
+    other = {**own, "namespace": "team-b", "key": "x"}
+    rows = [
+        record(time=NOW - 10, cost_usd=Decimal(1), end_user="ann lee", **own),
+        record(time=NOW - 20, cost_usd=Decimal("0.0000000001"), end_user="bob", **own),
+        record(time=NOW - 86_400, cost_usd=Decimal(2), end_user="ann lee", **own),
+        record(time=NOW - 40 * 86_400, cost_usd=Decimal(4), end_user="ann lee", **own),
+        record(time=NOW + 1, cost_usd=Decimal(8), end_user="ann lee", **own),  # its own call
+        record(time=NOW - 10, cost_usd=Decimal(16), end_user=None, **other),
+        record(time=NOW - 10, cost_usd=None, end_user=None, **own),
+        record(time=NOW - 10, cost_usd=Decimal(32), end_user=None, **{**own, "key": None}),
+    ]
+    await asyncio.to_thread(fill, store_url, rows)
+    memory = MemoryStore(lambda: NOW)
+    ledger = Ledger(LedgerSettings(state, store_url))
+    await asyncio.to_thread(ledger.start)
+    try:
+        await count_earlier_spend(ledger, Limiter(memory), budgets(NOW), lambda: NOW)
+    finally:
+        await asyncio.to_thread(ledger.stop, 5.0)
+    return memory
+
+
+async def test_each_budget_has_what_is_its_own(store_url: str, tmp_path: Path) -> None:
+    memory = await counted(store_url, tmp_path / "state")
+    assert spent(memory, key_subject("default/team"), MONTH) == Decimal("3.000000001")
+    assert spent(memory, end_user_subject("default/team", "ann lee"), DAY) == 1
+    assert spent(memory, end_user_subject("default/team", "bob"), DAY) == Decimal("1e-9")
+    assert spent(memory, namespace_subject("team-b", "default/primary"), MONTH) == 16
+    assert len(memory) == 4
+
+
+async def test_a_database_that_comes_later(tmp_path: Path) -> None:
+    if PROGRAMS is None:
+        pytest.skip("no PostgreSQL server on this machine (Debian: apt-get install postgresql)")
+    with contextlib.ExitStack() as stack:
+        server = await asyncio.to_thread(stack.enter_context, postgres_process())
+        url = await asyncio.to_thread(server.new_database)
+        first = Ledger(LedgerSettings(tmp_path / "state", url))
+        await asyncio.to_thread(first.start)
+        own = {"namespace": "default", "key": "team"}
+        first.end(record(time=time.time() - 0.1, cost_usd=Decimal(3), **own))
+        await asyncio.to_thread(first.stop, 5.0)
+        await asyncio.to_thread(server.kill)
+        memory = MemoryStore(time.time)
+        ledger = Ledger(LedgerSettings(tmp_path / "state", url))
+        await asyncio.to_thread(ledger.start)
+        work = asyncio.create_task(
+            count_earlier_spend(ledger, Limiter(memory), budgets(time.time()), time.time)
+        )
+
+        async def told() -> bool:
+            return bool(ledger.state.problems)
+
+        await eventually(told)
+        assert not work.done()
+        # What this gateway itself spends before the database is back counts once, and besides.
+        claim = Claim(key_subject("default/team"), MONTH, money=10**9)
+        memory.reserve([claim])
+        ledger.end(record(time=time.time(), cost_usd=Decimal(1), **own))
+        await asyncio.to_thread(server.start)
+        await asyncio.wait_for(work, 30)
+        assert spent(memory, key_subject("default/team"), MONTH) == 4
+        await asyncio.to_thread(ledger.stop, 5.0)
