@@ -50,6 +50,53 @@ def test_one_odd_field_does_not_cost_the_others(
     assert (error.code, error.param) == (code, param)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        # vLLM, older vLLM, Ollama, FastAPI, OpenAI
+        {"error": {"message": "The model `m` does not exist.", "param": "model", "code": 404}},
+        {"object": "error", "message": "The model `m` does not exist.", "code": 404},
+        {"error": {"message": 'model "m" not found, try pulling it first', "code": None}},
+        {"error": "model 'm' not found"},
+        {"detail": "No such model."},
+        {"error": {"message": "No.", "code": "model_not_found", "param": "model"}},
+    ],
+)
+def test_a_model_that_is_not_there(said: object) -> None:
+    error = read(said, 404)
+    assert (error.status, error.error.code, error.error.param) == (404, "model_not_found", "model")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": {"message": "This model has no such answer.", "param": "previous_response_id"}},
+        {"error": {"message": "The file for the model is gone.", "code": "file_not_found"}},
+    ],
+)
+def test_something_else_that_is_not_there_is_told_as_it_is_said(said: object) -> None:
+    error = read(said, 404)
+    assert error.status == 404
+    assert error.error.code != "model_not_found"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (402, {"error": {"message": "Payment required"}}),
+        (402, {}),
+        (429, {"error": {"message": "Spent.", "code": "insufficient_quota", "type": "t"}}),
+    ],
+)
+def test_an_empty_account_is_no_rate_limit(status: int, said: object) -> None:
+    error = read(said, status)
+    assert (error.status, error.error.code, error.should_retry) == (
+        429,
+        "insufficient_quota",
+        False,
+    )
+
+
 @given(_json, st.dictionaries(st.sampled_from(["message", "type", "code", "param"]), _json))
 def test_any_json_gives_an_error(detail: object, said: dict[str, object]) -> None:
     for body in (said, {"error": said}, {"error": detail}, {"detail": detail}, detail):

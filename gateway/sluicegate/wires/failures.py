@@ -14,6 +14,8 @@ BAD_GATEWAY = 502
 RATE_LIMIT = "rate_limit_exceeded"
 CONTEXT_LENGTH = "context_length_exceeded"
 CONTENT_POLICY = "content_policy_violation"
+QUOTA = "insufficient_quota"
+MODEL_NOT_FOUND = "model_not_found"
 _MAX_MESSAGE = 2000
 # Statuses of a request that is refused for what it holds (413: Groq; 422: FastAPI).
 _REFUSED = frozenset({400, 413, 422})
@@ -43,6 +45,7 @@ _AGAINST_POLICY = re.compile(
     r"|input was flagged",  # OpenRouter
     re.IGNORECASE,
 )
+_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 _POLICY_CODES = frozenset(
     {CONTENT_POLICY, "content_filter", "data_inspection_failed", "moderation_blocked"}
 )
@@ -61,6 +64,22 @@ def cause(status: int, message: str, code: str | int | None = None) -> str | Non
     if (status == 403 or status in _REFUSED) and _AGAINST_POLICY.search(message):
         return CONTENT_POLICY
     return None
+
+
+def names_no_model(status: int, message: str) -> bool:
+    """Whether an error without a code of use says that the upstream does not have the model."""
+    return status == 404 and _MODEL.search(message) is not None
+
+
+def quota_error(label: str, message: str) -> ApiError:
+    """The account of a deployment is empty; `message` is the upstream's own, which may be empty."""
+    return ApiError(
+        429,
+        message or f"The account of deployment {label} has no credit left.",
+        type=QUOTA,
+        code=QUOTA,
+        should_retry=False,
+    )
 
 
 def error_type(status: int) -> str:

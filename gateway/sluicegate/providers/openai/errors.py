@@ -1,7 +1,7 @@
 """Upstream errors that are already in the OpenAI envelope.
 
-Code, param, type and retry-after survive; where there is no code of use, the two causes that decide
-what is tried next are read from the text (wires/failures.py).
+Code, param, type and retry-after survive; where there is no code of use, what decides about the
+next attempt is read from status and text (wires/failures.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ from typing import NamedTuple, cast
 import msgspec
 
 from sluicegate.model import ApiError
-from sluicegate.wires.failures import BAD_GATEWAY, cause, credential_error
+from sluicegate.wires.failures import (
+    BAD_GATEWAY,
+    MODEL_NOT_FOUND,
+    QUOTA,
+    cause,
+    credential_error,
+    names_no_model,
+    quota_error,
+)
 from sluicegate.wires.waiting import retry_after
 
 _MAX_MESSAGE = 2000
@@ -48,6 +56,10 @@ def upstream_error(label: str, status: int, headers: Mapping[str, str], body: by
         return credential_error(label, f"HTTP {status}")
     if status == 403:
         status = 400  # nobody's credential is bad
+    if status == 402 or said.code == QUOTA:
+        return quota_error(label, said.message[:_MAX_MESSAGE])
+    if _no_code(said) and said.param in {None, "model"} and names_no_model(status, said.message):
+        said = said._replace(code=MODEL_NOT_FOUND, param="model")
     message = said.message[:_MAX_MESSAGE] or f"Deployment {label} answered HTTP {status}."
     client_status = _STATUS.get(status, status if status >= 400 else BAD_GATEWAY)
     return ApiError(
@@ -58,6 +70,11 @@ def upstream_error(label: str, status: int, headers: Mapping[str, str], body: by
         code=said.code if said.code in _KNOWN_CAUSES else why or said.code,
         retry_after=retry_after(headers),
     )
+
+
+def _no_code(said: _Said) -> bool:
+    """Whether no code is said, or only the status once more (vLLM)."""
+    return said.code is None or said.code.isdecimal()
 
 
 def _decode(body: bytes) -> _Said:

@@ -18,15 +18,18 @@ from sluicegate.model import ApiError
 from sluicegate.wires.chat_completions.said import UNREADABLE
 from sluicegate.wires.failures import (
     BAD_GATEWAY,
+    MODEL_NOT_FOUND,
+    QUOTA,
     RATE_LIMIT,
     cause,
     credential_error,
     error_type,
+    names_no_model,
+    quota_error,
     shown,
 )
 from sluicegate.wires.waiting import retry_after
 
-_QUOTA = "insufficient_quota"
 # 401 and 403 speak of the deployment's credential and 3xx of its address: the gateway's fault.
 _STATUS: Mapping[int, int] = MappingProxyType(
     {407: BAD_GATEWAY, 408: 504, 424: 502, 498: 503, 529: 503}
@@ -43,7 +46,6 @@ _BY_TYPE: tuple[tuple[str, int], ...] = (
     ("context_length", 400),
     ("exceed_context", 400),
 )
-_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 # What the parameters are called here.
 _PARAMS: Mapping[str, str] = MappingProxyType(
     {
@@ -107,7 +109,7 @@ def stream_error(label: str, said: Failure, secrets: tuple[str, ...]) -> ApiErro
     if _is_credential(status, said):
         return credential_error(label, f"HTTP {status}")
     error = _error(label, status, said, secrets, {})
-    if error.status not in {429, 503} or error.error.code == _QUOTA:
+    if error.status not in {429, 503} or error.error.code == QUOTA:
         return error
     # The closed set of Response.error has no other word for overload.
     return ApiError(error.status, error.error.message, type=error.error.type, code=RATE_LIMIT)
@@ -157,14 +159,8 @@ def _error(
     headers: Mapping[str, str],
 ) -> ApiError:
     message = shown(said.message, secrets)
-    if status == 402 or said.code == _QUOTA:
-        return ApiError(
-            429,
-            message or f"The account of deployment {label} has no credit left.",
-            type=_QUOTA,
-            code=_QUOTA,
-            should_retry=False,
-        )
+    if status == 402 or said.code == QUOTA:
+        return quota_error(label, message)
     why = cause(status, said.message, said.code or said.type)
     if status == 403 and why is not None:
         status = 400  # nobody's credential is bad
@@ -204,8 +200,8 @@ def _code(status: int, said: Failure) -> tuple[str | None, str | None]:
     param = _param(said.param) if status < 500 else None
     code = said.code if isinstance(said.code, str) and not said.code.isdecimal() else None
     if code is None:
-        if status == 404 and _MODEL.search(said.message):
-            return "model_not_found", "model"
+        if names_no_model(status, said.message):
+            return MODEL_NOT_FOUND, "model"
         code = {413: "request_too_large", 429: RATE_LIMIT}.get(status)
     return code or ("server_error" if status >= 500 else None), param
 

@@ -1,0 +1,60 @@
+"""A deployment whose model, account or address is not there is passed over, whatever its API."""
+
+import json
+from typing import Literal
+
+import pytest
+
+from gateway_rig import Rig
+from running_gateway import key_entry, openai_entry
+from scripted_upstream import answers
+from sluicegate.config import OpenAIUpstream
+
+GOOD = b'{"model":"gpt-test","input":"hi"}'
+REFUSALS = {
+    "vLLM": (
+        404,
+        {"error": {"message": "The model `m` does not exist.", "param": "model", "code": 404}},
+        ("not_found", 404, "model_not_found"),
+    ),
+    "Ollama": (
+        404,
+        {"error": {"message": 'model "m" not found, try pulling it first', "code": None}},
+        ("not_found", 404, "model_not_found"),
+    ),
+    "empty account": (
+        402,
+        {"error": {"message": "Payment required"}},
+        ("quota", 429, "insufficient_quota"),
+    ),
+}
+
+
+@pytest.mark.parametrize("api", ["Responses", "ChatCompletions"])
+@pytest.mark.parametrize(("status", "said", "told"), REFUSALS.values(), ids=REFUSALS.keys())
+async def test_a_model_or_an_account_that_is_not_there(
+    rig: Rig,
+    status: int,
+    said: object,
+    told: tuple[str, int, str],
+    api: Literal["Responses", "ChatCompletions"],
+) -> None:
+    outcome, client_status, code = told
+    upstream = await rig.upstream(answers(json.dumps(said).encode(), status))
+    gateway = await rig.gateway(
+        key_entry(),
+        *(
+            openai_entry(
+                "",
+                name=name,
+                priority=priority,
+                upstream=OpenAIUpstream("m", base_url=upstream.base_url, api=api),
+            )
+            for priority, name in enumerate(("first", "second"))
+        ),
+    )
+    answer = await gateway.post(GOOD)
+    assert answer.headers["x-sluicegate-attempts"] == (
+        f"default/first={outcome}({status});default/second={outcome}({status})"
+    )
+    assert (answer.status, answer.error["code"]) == (client_status, code)
