@@ -44,6 +44,22 @@ async def test_a_failed_load_is_told_and_what_was_good_serves_on(rig: Rig) -> No
     assert await gateway.metric("sluicegate_config_ok") == 1
 
 
+async def test_a_removed_deployment_is_told_of_once_more(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    assert (await gateway.post(GOOD)).status == 200
+    names = ("sluicegate_attempts_total", "sluicegate_requests_total", "sluicegate_tokens_total")
+
+    async def told(deployment: str) -> list[bool]:
+        found = [await gateway.metric(name, deployment=deployment) for name in names]
+        return [each > 0 for each in found]
+
+    assert await told("default/primary") == [True, True, True]
+    gateway.publish(key_entry(), openai_entry(upstream.base_url, name="other"))
+    assert (await gateway.post(GOOD)).status == 200
+    assert await told("default/primary") == [True, False, False]
+    assert await told("default/other") == [True, True, True]
+
+
 async def test_before_the_first_load_it_is_not_ready(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
     gateway.source.loaded = False

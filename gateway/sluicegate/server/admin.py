@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 from aiohttp import web
 
+from sluicegate.config import Config
 from sluicegate.model import ApiError
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.deployments import DeploymentGauges, described_pool
@@ -27,6 +28,7 @@ class AdminPort:
     store: LiveStore
     health: Health
     metrics: Registry
+    _counted: Config | None = None  # of the latest scrape
 
     def __post_init__(self) -> None:
         self.metrics.register(DeploymentGauges(self.store))
@@ -57,6 +59,7 @@ class AdminPort:
             case "/metrics":
                 text = await asyncio.to_thread(self.metrics.exposition)
                 exchange.respond(200, (), text, _PROMETHEUS)
+                self._forget_removed()
             case "/config":
                 exchange.send(200, (), msgspec.json.encode(self._config()))
             case _:
@@ -65,6 +68,13 @@ class AdminPort:
                     "The admin port serves /healthz, /readyz, /metrics and /config.",
                     code="unknown_url",
                 )
+
+    def _forget_removed(self) -> None:
+        """Deployments that are configured no more have now been told of for the last time."""
+        config = self.store.current.snapshot.config
+        if config is not self._counted:
+            self._counted = config
+            self.metrics.keep(lambda label: f"md/{label}" in config.entries)
 
     def _config(self) -> dict[str, object]:
         """What is served, without any secret.

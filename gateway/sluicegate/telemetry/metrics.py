@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -162,6 +162,10 @@ class SinkCounts(Protocol):
         ...
 
 
+_LabelsT = TypeVar("_LabelsT", RequestLabels, SpendLabels, CallLabels)
+_SeriesT = TypeVar("_SeriesT")
+
+
 @dataclass(slots=True)
 class Tally:
     """Counts since the start of the process."""
@@ -222,6 +226,19 @@ class Tally:
     def refuse(self, code: str) -> None:
         """Count a request that was refused before routing."""
         self.refused[code] = self.refused.get(code, 0) + 1
+
+    def keep(self, known: Callable[[str], bool]) -> None:
+        """Forget deployments that are not `known` any more; what reached none stays."""
+        _keep(self.series, known)
+        _keep(self.spend, known)
+        _keep(self.calls, known)
+        for each in [each for each in self.attempts if not known(each[0])]:
+            self.attempts.pop(each, None)
+
+
+def _keep(series: dict[_LabelsT, _SeriesT], known: Callable[[str], bool]) -> None:
+    for labels in [each for each in series if each.deployment and not known(each.deployment)]:
+        del series[labels]
 
 
 _TOKEN_KINDS = ("input", "cached_input", "cache_write", "output", "reasoning")
@@ -394,6 +411,10 @@ class Registry(CollectorRegistry):
         """The Prometheus text format. In a thread of its own: it may take a second."""
         series = [(labels, each.seconds) for labels, each in list(self._tally.series.items())]
         return generate_latest(self) + requests_text(series) + calls_text(self._tally.calls)
+
+    def keep(self, known: Callable[[str], bool]) -> None:
+        """See Tally. Not in a thread."""
+        self._tally.keep(known)
 
 
 def registry(
