@@ -30,11 +30,6 @@ class Measures:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._sequence = Gauge(
-            "sluicegate_operator_sequence",
-            "Sequence of the configuration that stands.",
-            registry=self._registry,
-        )
         self._failures = Counter(
             "sluicegate_operator_failed_passes",
             "Passes that ended in an error.",
@@ -57,7 +52,6 @@ class Measures:
     def published(self, seconds: float, sequence: int) -> None:
         """A configuration was published, in so many seconds."""
         self._passes.observe(seconds)
-        self._sequence.set(sequence)
         self._open[sequence] = time.monotonic()
         if len(self._open) > _MOST_OPEN:  # there is no gateway, or none that answers
             del self._open[min(self._open)]

@@ -73,12 +73,13 @@ class Operator:
             may_write=lambda: self._leader.leads,
             hears=lambda: self.control.observation.hears_gateways,
         )
+        self._publisher = Publisher(client, scope.config_namespace, scope.config_name, time.time)
         self.control = ControlLoop(
             observation=lambda listener: Observation(client, scope, listener),
             credentials=lambda world, version_of: Credentials(
                 client, world, version_of, scope.bundle
             ),
-            publisher=Publisher(client, scope.config_namespace, scope.config_name, time.time),
+            publisher=self._publisher,
             leader=self._leader,
             agenda=self._agenda,
             fleet=self._fleet,
@@ -95,6 +96,8 @@ class Operator:
 
     def _gauges(self) -> None:
         gauge = self.measures.gauge
+        sequence = "Sequence of the configuration that stands."
+        gauge("sequence", sequence, lambda: self._publisher.sequence)
         gauge("objects", "ModelDeployments and ApiKeys.", lambda: len(self.control.world))
         gauge("statuses_waiting", "Statuses to be written.", lambda: self._agenda.waiting)
         gauge("statuses_written", "Statuses written.", lambda: self._statuses.count)
