@@ -18,8 +18,7 @@ Advice: TypeAlias = Mapping[str, tuple[Severity, str]]
 
 _LATER = "has no counterpart: "
 _CALLBACK = (
-    _LATER
-    + "scrape /metrics on the admin port, and collect the log, which is one JSON object a line"
+    _LATER + "say where records of calls go with --log-sink (docs/logging.md), and scrape /metrics"
 )
 _CACHE = _LATER + "answers are never cached; providers' own prompt caches are used and priced"
 _DATABASE = (
