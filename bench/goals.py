@@ -7,7 +7,7 @@ from statistics import median
 from bench.calls import Workload
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
-from bench.scenarios import cluster
+from bench.scenarios import accounting, cluster
 from bench.scenarios.faults import COOLDOWN_SECONDS, FAULTS, SLOW
 from bench.scenarios.faults import scenario_of as fault_scenario
 from bench.scenarios.memory import LARGE, SMALL
@@ -91,6 +91,18 @@ def _translated_ratio(shape: str, *, by_cpu: bool = False) -> Callable[[Run], fl
         ours = run.values(scenario_of(shape), "anthropic", value)
         theirs = run.values(scenario_of(shape), PASSED_ON, value)
         return _median(paired_ratios(theirs, ours) if by_cpu else paired_ratios(ours, theirs))
+
+    return figure
+
+
+def _accounting_ratio(workload: Workload, *, by_cpu: bool = False) -> Callable[[Run], float | None]:
+    """With everything beside without."""
+    scenario, value = accounting.scenario_of(workload), "cpu_us" if by_cpu else "per_second"
+
+    def figure(run: Run) -> float | None:
+        ours = run.values(scenario, accounting.ON, value)
+        without = run.values(scenario, accounting.OFF, value)
+        return _median(paired_ratios(without, ours) if by_cpu else paired_ratios(ours, without))
 
     return figure
 
@@ -211,6 +223,17 @@ GOALS: tuple[Goal, ...] = (
         0.4,
         at_least=True,
         figure=_translated_ratio("stream", by_cpu=True),
+    ),
+    *(
+        Goal(
+            f"accounting, {what}{', by CPU time' if by_cpu else ''}",
+            "x without",
+            0.75,
+            at_least=True,
+            figure=_accounting_ratio(workload, by_cpu=by_cpu),
+        )
+        for workload, what in zip(accounting.WORKLOADS, ("JSON", "streams"), strict=True)
+        for by_cpu in (False, True)
     ),
     Goal(
         "added latency, p99",

@@ -57,12 +57,15 @@ spec:
   client:
     keyHash: "sha256:{digest}"
     models: ["*"]
+    tags: {{team: bench}}
+{limits}"""
+
+_LIMITS = """\
     limits:
       requestsPerMinute: 100000000
       tokensPerMinute: 1000000000
       maxParallelRequests: 10000
-    budget: {{amountUSD: "1000000.00", period: Month, onExceeded: Reject}}
-    tags: {{team: bench}}
+    budget: {amountUSD: "1000000.00", period: Month, onExceeded: Reject}
 """
 
 _DEPLOYMENT = """\
@@ -142,11 +145,14 @@ def deployment_name(number: int) -> str:
     return f"model-{number:05d}"
 
 
-def write_folder(folder: Path, *, mock_port: int, deployments: int = 0, keys: int = 1) -> None:
+def write_folder(
+    folder: Path, *, mock_port: int, deployments: int = 0, keys: int = 1, limited: bool = True
+) -> None:
     """A folder for all workloads with further deployments and keys.
 
     Each deployment has a file of its own, as a team in Git would have it; the keys lie in files
-    of a hundred. The further deployments are of all providers in turn.
+    of a hundred. The further deployments are of all providers in turn. `limited`: the keys have
+    limits and a budget.
     """
     folder.mkdir(parents=True)
     wanted = [
@@ -165,7 +171,8 @@ def write_folder(folder: Path, *, mock_port: int, deployments: int = 0, keys: in
     credentials = _CREDENTIALS.format(mock_port=mock_port, subject_token=subject_token)
     (folder / "upstream.yaml").write_text(credentials, encoding="utf-8")
     for first in range(0, keys, _KEYS_PER_FILE):
-        texts = [_key(number) for number in range(first, min(keys, first + _KEYS_PER_FILE))]
+        numbers = range(first, min(keys, first + _KEYS_PER_FILE))
+        texts = [_key(number, limited=limited) for number in numbers]
         (folder / f"keys-{first:05d}.yaml").write_text("---\n".join(texts), encoding="utf-8")
 
 
@@ -202,6 +209,7 @@ def _deployment(name: str, provider: str, mock_port: int, prefix: str) -> str:
     )
 
 
-def _key(number: int) -> str:
+def _key(number: int, *, limited: bool = True) -> str:
     digest = hashlib.sha256(client_key(number).encode()).hexdigest()
-    return _KEY.format(name=f"key-{number:05d}", digest=digest)
+    limits = _LIMITS if limited else ""
+    return _KEY.format(name=f"key-{number:05d}", digest=digest, limits=limits)

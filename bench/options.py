@@ -12,17 +12,18 @@ from bench.calls import Workload
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = (
-    *("passthrough", "streams", "echo", "translated"),
+    *("passthrough", "streams", "echo", "translated", "accounting"),
     *("latency", "reload", "faults", "memory", "startup", "cluster"),
 )
 PEER_NAMES = ("envoy", "litellm", "nginx", "portkey")
 
 _EPILOG = """\
 scenarios: passthrough (JSON answers), streams (28 events each), echo (no upstream), translated
-(other providers beside passthrough), latency (added at a fixed rate), reload (the same during 10
-config changes/s), faults (one of two upstreams fails), memory (RSS over 100,000 requests), startup
-(until ready), cluster (three gateways, an operator and a real API server: from an apply to the
-first answers by it). docs/performance.md says how each number comes about.
+(other providers beside passthrough), accounting (with limits and ledger, and without), latency
+(added at a fixed rate), reload (the same during 10 config changes/s), faults (one of two upstreams
+fails), memory (RSS over 100,000 requests), startup (until ready), cluster (three gateways, an
+operator and a real API server: from an apply to the first answers by it).
+docs/performance.md says how each number comes about.
 """
 
 

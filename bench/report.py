@@ -9,7 +9,7 @@ from bench.measure import DISTURBED, bottleneck
 from bench.peers.direct import NAME as DIRECT
 from bench.peers.sluicegate import NAME
 from bench.samples import Run
-from bench.scenarios import cluster, faults, translated
+from bench.scenarios import accounting, cluster, faults, translated
 from bench.scenarios.memory import LARGE, SMALL
 from bench.scenarios.startup import MANY, QUICK_START
 from bench.scenarios.translated import PASSED_ON
@@ -48,6 +48,7 @@ def tables(run: Run) -> list[Table]:
         goals.table(run),
         *(_throughput(run, workload) for workload in _TITLES),
         *(_translated(run, shape) for shape in _TRANSLATED),
+        *(_accounting(run, workload) for workload in accounting.WORKLOADS),
         _latency(run, Workload.JSON),
         _latency(run, Workload.STREAM),
         _latency(run, Workload.STREAM_PACED),
@@ -121,6 +122,32 @@ def _translated(run: Run, shape: str) -> Table:
     unit = "requests/s" if shape == "json" else "streams/s"
     head = ("", unit, "÷ passed on", "p50 ms", "p99 ms", "CPU µs each", "÷ passed on", "limited by")
     return Table(_TRANSLATED[shape], head, tuple(rows), _remarks(run, scenario))
+
+
+def _accounting(run: Run, workload: Workload) -> Table:
+    scenario = accounting.scenario_of(workload)
+    rate, cpu = (
+        {target: run.values(scenario, target, value) for target in run.targets(scenario)}
+        for value in ("per_second", "cpu_us")
+    )
+    rows = [
+        (
+            target,
+            with_spread(rate[target]),
+            times(paired_ratios(rate[target], rate[accounting.OFF])),
+            with_spread(cpu[target]),
+            times(paired_ratios(cpu[target], cpu[accounting.OFF])),
+            _limited_by(run, scenario, target),
+        )
+        for target in rate
+    ]
+    unit = "streams/s" if workload.streams else "requests/s"
+    return Table(
+        f"Limits, a budget and the ledger: {_TITLES[workload]}",
+        ("", unit, "÷ without", "CPU µs each", "÷ without", "limited by"),
+        tuple(rows),
+        _remarks(run, scenario),
+    )
 
 
 def _limited_by(run: Run, scenario: str, target: str) -> str:

@@ -20,6 +20,7 @@ class Sluicegate:
     name: str = NAME
     deployments: int = 0
     keys: int = 1
+    limited: bool = True  # whether the keys have limits and a budget
     folder: Path | None = None  # an existing folder of manifests instead of a generated one
     options: tuple[str, ...] = ()
 
@@ -28,7 +29,11 @@ class Sluicegate:
         folder = self.folder or manifests_of(site)
         if self.folder is None:
             manifests.write_folder(
-                folder, mock_port=site.mock_port, deployments=self.deployments, keys=self.keys
+                folder,
+                mock_port=site.mock_port,
+                deployments=self.deployments,
+                keys=self.keys,
+                limited=self.limited,
             )
         return Launch(
             argv=(

@@ -88,6 +88,22 @@ def test_translated_answers_are_compared_with_those_passed_on() -> None:
     assert cells(table, "anthropic")[6] == "2.00 x"
 
 
+def test_accounting_is_compared_with_none() -> None:
+    run = run_of(
+        Sample("accounting-json", "everything", 0, throughput(6_000, 120)),
+        Sample("accounting-json", "without", 0, throughput(10_000, 80)),
+        Sample("accounting-json", "everything", 1, throughput(8_000, 100)),
+        Sample("accounting-json", "without", 1, throughput(10_000, 80)),
+    )
+    rows = {row[0]: row[1:] for row in goals.table(run).rows}
+    # 0.6 and 0.8; by CPU time 80 / 120 and 80 / 100.
+    assert rows["accounting, JSON"] == ("≥ 0.750 x without", "0.700 x without", "not met")
+    assert rows["accounting, JSON, by CPU time"][1] == "0.733 x without"
+    assert "accounting, streams" not in rows
+    table = next(t for t in report.tables(run) if t.title.startswith("Limits"))
+    assert cells(table, "everything")[2] == "0.700 x"
+
+
 def test_goals_that_were_not_measured_have_no_row() -> None:
     assert goals.table(run_of()).rows == ()
     assert not any("start to ready" in row[0] for row in goals.table(RUN).rows)
