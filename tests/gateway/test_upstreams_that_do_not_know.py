@@ -30,6 +30,35 @@ REFUSALS = {
 }
 
 
+NOWHERE = {
+    "ingress": (404, b"<html>404</html>"),
+    "wrong method": (405, b"<html>405 Not Allowed</html>"),
+    "other service": (404, b'{"detail":"Not Found"}'),
+    "Azure": (404, b'{"error":{"code":"404","message":"Resource not found"}}'),
+    "OpenAI": (404, b'{"error":{"message":"Invalid URL (POST /v2/responses)","type":"t"}}'),
+    "Kong": (404, b'{"message":"no Route matched with those values"}'),
+}
+
+
+@pytest.mark.parametrize(("status", "body"), NOWHERE.values(), ids=NOWHERE.keys())
+@pytest.mark.parametrize("model", ["m", "*"])
+async def test_an_address_that_does_not_know_the_api(
+    rig: Rig, status: int, body: bytes, model: str
+) -> None:
+    upstream = await rig.upstream(answers(body, status))
+    gateway = await rig.gateway(
+        key_entry(),
+        openai_entry(upstream.base_url, name="first", upstream_model=model),
+        openai_entry(upstream.base_url, name="second", upstream_model=model, priority=1),
+    )
+    answer = await gateway.post(GOOD)
+    assert answer.headers["x-sluicegate-attempts"] == (
+        f"default/first=not_found({status});default/second=not_found({status})"
+    )
+    assert (answer.status, answer.error["code"]) == (502, "upstream_not_found")
+    assert "default/first" in answer.error["message"] or "default/second" in answer.error["message"]
+
+
 @pytest.mark.parametrize("api", ["Responses", "ChatCompletions"])
 @pytest.mark.parametrize(("status", "said", "told"), REFUSALS.values(), ids=REFUSALS.keys())
 async def test_a_model_or_an_account_that_is_not_there(

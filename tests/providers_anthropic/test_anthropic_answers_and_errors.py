@@ -156,6 +156,8 @@ def said(kind: str, text: str) -> JsonObject:
 @pytest.mark.parametrize("body", [said("some_error", "It says."), b"<html>", b""])
 def test_statuses(status: int, client_status: int, code: str | None, body: object) -> None:
     error = failure(status, body)
+    if status == 404 and isinstance(body, bytes):
+        client_status, code = 502, "upstream_not_found"
     assert (error.status, error.error.code) == (client_status, code)
     assert error.error.message
 

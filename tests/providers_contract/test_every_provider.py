@@ -197,6 +197,21 @@ def test_any_refusal_of_an_upstream_is_an_error_for_the_client(
     assert SECRET not in error.error.message
 
 
+@pytest.mark.parametrize("upstream", REMOTE, ids=lambda example: type(example).__name__)
+@pytest.mark.parametrize("status", [404, 405])
+@pytest.mark.parametrize(
+    "body", [b"", b"404 page not found", b"<html>", b'{"detail":"Not Found"}', b"[]", b"\xff"]
+)
+def test_a_path_that_nobody_knows_is_the_deployments_mistake(
+    upstream: Upstream, status: int, body: bytes
+) -> None:
+    made = translator(upstream, input="hi")
+    made.request()
+    error = made.error(status, {"content-type": "text/html"}, body)
+    assert (error.status, error.error.code) == (502, "upstream_not_found")
+    assert "default/d" in error.error.message
+
+
 # ------------------------------------------------------------------------------ answers of our own
 
 

@@ -243,7 +243,8 @@ def _transport_failure(target: Target[Connector], error: UpstreamError) -> Attem
 
 def _outcome(target: Target[Connector], status: int, error: ApiError) -> Outcome:
     outcome = outcome_of_error(status, error.error)
-    if outcome is Outcome.NOT_FOUND and target.deployment.upstream.model == "*":
+    named = target.deployment.upstream.model == "*" and error.status < 500
+    if outcome is Outcome.NOT_FOUND and named:
         return Outcome.CLIENT_ERROR  # it was the client who named the model
     return outcome
 

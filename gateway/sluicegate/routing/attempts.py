@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     INVALID_ANSWER = "invalid_answer"  # all of it came, may have cost, and can't be read
     TOO_LARGE = "too_large"  # an answer that nobody could take; asking again would only cost more
     CREDENTIAL = "credential"  # the upstream refuses the deployment's own credential
-    NOT_FOUND = "not_found"  # the upstream does not know the deployment's model
+    NOT_FOUND = "not_found"  # the upstream does not know the deployment's model, or path
     CONTEXT_WINDOW = "context_window"  # the request is longer than the model can take
     CONTENT_POLICY = "content_policy"  # the upstream refuses what the request is about
     CLIENT_ERROR = "client_error"  # the request itself is refused: no other deployment would help
@@ -113,6 +113,7 @@ _BY_CODE = {
     "misalignment_policy_violation": Outcome.CONTENT_POLICY,
     "model_not_found": Outcome.NOT_FOUND,
     "DeploymentNotFound": Outcome.NOT_FOUND,
+    "upstream_not_found": Outcome.NOT_FOUND,  # nor the API, at the deployment's address
     "insufficient_quota": Outcome.QUOTA,
     # Some providers refuse a credential with a 400, which their folders know.
     "upstream_credential": Outcome.CREDENTIAL,

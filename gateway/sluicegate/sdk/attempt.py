@@ -88,11 +88,14 @@ class Attempt:
     def refused(self, status: int, headers: Mapping[str, str], body: bytes) -> AttemptFailed:
         """The upstream's answer is not 2xx.
 
-        The credential is the caller's own here, so a refusal of it stays 401 or 403.
+        Credential and address are the caller's own here, so their refusal keeps its status.
         """
         error = self.translator.error(status, headers, body)
         outcome = outcome_of_error(status, error.error)
-        shown = status if outcome is Outcome.CREDENTIAL else error.status
+        own = outcome is Outcome.CREDENTIAL or (
+            outcome is Outcome.NOT_FOUND and error.status >= 500
+        )
+        shown = status if own else error.status
         made = status_error(error, shown, self.asked, headers)
         return AttemptFailed(outcome, made, error.retry_after)
 

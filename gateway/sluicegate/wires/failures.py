@@ -45,6 +45,13 @@ _AGAINST_POLICY = re.compile(
     r"|input was flagged",  # OpenRouter
     re.IGNORECASE,
 )
+_NOWHERE = re.compile(
+    r"(?:(?:resource|page|route|path|method|endpoint|404 page) )?not found\W*"  # FastAPI, Azure
+    r"|method not allowed\W*"
+    r"|(?:invalid|unknown(?: request)?) url\b.*"  # OpenAI
+    r"|no route matched\b.*",  # Kong
+    re.IGNORECASE | re.DOTALL,
+)
 _MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
 _POLICY_CODES = frozenset(
     {CONTENT_POLICY, "content_filter", "data_inspection_failed", "moderation_blocked"}
@@ -64,6 +71,31 @@ def cause(status: int, message: str, code: str | int | None = None) -> str | Non
     if (status == 403 or status in _REFUSED) and _AGAINST_POLICY.search(message):
         return CONTENT_POLICY
     return None
+
+
+def is_nowhere(status: int, message: str, code: str | int | None = None) -> bool:
+    """Whether something answers that is not the API: it does not know the path, or the method.
+
+    A wrong base URL, an ingress without a backend, a server without this API: never the client's
+    mistake. `message` is empty where no error of the API could be read.
+    """
+    if status not in {404, 405}:
+        return False
+    if message:
+        return _NOWHERE.fullmatch(message.strip()) is not None
+    return code is None or str(code).isdecimal()
+
+
+def nowhere_error(label: str, status: int) -> ApiError:
+    """The address of a deployment is wrong: for its owner to mend."""
+    return ApiError(
+        BAD_GATEWAY,
+        f"Deployment {label}: its address does not know the API (HTTP {status}); its base URL or "
+        "its model may be wrong.",
+        type="server_error",
+        code="upstream_not_found",
+        should_retry=False,
+    )
 
 
 def names_no_model(status: int, message: str) -> bool:

@@ -14,7 +14,13 @@ import msgspec
 
 from sluicegate.framing.aws_eventstream import HeaderValue
 from sluicegate.model import ApiError
-from sluicegate.wires.failures import cause, credential_error, shown
+from sluicegate.wires.failures import (
+    cause,
+    credential_error,
+    is_nowhere,
+    nowhere_error,
+    shown,
+)
 from sluicegate.wires.waiting import retry_after
 
 
@@ -99,10 +105,12 @@ def answer_error(source: Source, status: int, headers: Mapping[str, str], body: 
     """The client's error for an answer that is not 2xx."""
     said = _read(body)
     name = headers.get("x-amzn-errortype") or said.type or ""
-    kind = _kind(name) or _BY_STATUS.get(status) or _other(status)
-    return _error(
-        source, kind, said.message or said.Message, f"HTTP {status}", retry_after(headers)
-    )
+    message = said.message or said.Message
+    known = _kind(name)
+    if known is None and is_nowhere(status, message or ""):
+        return nowhere_error(source.label, status)
+    kind = known or _BY_STATUS.get(status) or _other(status)
+    return _error(source, kind, message, f"HTTP {status}", retry_after(headers))
 
 
 def frame_error(source: Source, headers: Mapping[str, HeaderValue], payload: bytes) -> ApiError:

@@ -18,7 +18,9 @@ from sluicegate.wires.failures import (
     QUOTA,
     cause,
     credential_error,
+    is_nowhere,
     names_no_model,
+    nowhere_error,
     quota_error,
 )
 from sluicegate.wires.waiting import retry_after
@@ -54,6 +56,8 @@ def upstream_error(label: str, status: int, headers: Mapping[str, str], body: by
     why = cause(status, said.message, said.code)
     if status == 401 or (status == 403 and why is None):
         return credential_error(label, f"HTTP {status}")
+    if is_nowhere(status, said.message, said.code):
+        return nowhere_error(label, status)
     if status == 403:
         status = 400  # nobody's credential is bad
     if status == 402 or said.code == QUOTA:

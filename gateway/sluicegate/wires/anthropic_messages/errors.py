@@ -16,6 +16,8 @@ from sluicegate.wires.failures import (
     cause,
     credential_error,
     error_type,
+    is_nowhere,
+    nowhere_error,
     shown,
 )
 from sluicegate.wires.waiting import retry_after
@@ -73,6 +75,8 @@ def http_error(
     said = _decode(body)
     if status in (401, 403):
         return credential_error(label, f"HTTP {status}")
+    if is_nowhere(status, said.message):
+        return nowhere_error(label, status)
     if status == 402 or _EMPTY_ACCOUNT.search(said.message):
         return ApiError(
             429,

@@ -24,7 +24,9 @@ from sluicegate.wires.failures import (
     cause,
     credential_error,
     error_type,
+    is_nowhere,
     names_no_model,
+    nowhere_error,
     quota_error,
     shown,
 )
@@ -100,6 +102,8 @@ def http_error(
     said = failure(body)
     if _is_credential(status, said):
         return credential_error(label, f"HTTP {status}")
+    if is_nowhere(status, said.message, said.code):
+        return nowhere_error(label, status)
     return _error(label, status, said, secrets, headers)
 
 

@@ -16,6 +16,8 @@ from sluicegate.wires.failures import (
     cause,
     credential_error,
     error_type,
+    is_nowhere,
+    nowhere_error,
     shown,
 )
 from sluicegate.wires.gemini_content.said import UNREADABLE, Failure
@@ -98,6 +100,8 @@ def http_error(
     details = _details_of(said)
     if status in {401, 403} or any(detail.reason in _BAD_KEY for detail in details):
         return credential_error(label, f"HTTP {status}")
+    if is_nowhere(status, said.message):
+        return nowhere_error(label, status)
     error = _api_error(label, status, said, details, secrets)
     if error.retry_after is None:
         error.retry_after = retry_after(headers)
