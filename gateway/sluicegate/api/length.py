@@ -27,7 +27,7 @@ class _Item(Struct):
     input: str | None = None
 
 
-_input = msgspec.json.Decoder(str | list[_Item])
+_input: msgspec.json.Decoder[str | list[_Item]] = msgspec.json.Decoder(str | list[_Item])
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -46,10 +46,10 @@ def least_tokens(request: ResponsesRequest) -> int:
     for item in said:
         total += _weight(item.arguments) + _weight(item.input)
         for held in (item.content, item.output):
-            if isinstance(held, list):
-                total += sum(_weight(part.text) for part in held)
-            else:
+            if held is None or isinstance(held, str):
                 total += _weight(held)
+            else:
+                total += sum(_weight(part.text) for part in held)
     return total // BYTES_PER_TOKEN
 
 

@@ -66,7 +66,7 @@ def without_sealed(body: bytes) -> bytes:
     if _QUOTED_MARK not in body:
         return body
     input_ = decode_members(body).get("input", Raw())
-    if memoryview(input_)[:1] != b"[":
+    if not bytes(input_).startswith(b"["):
         return body
     items = _items.decode(input_)
     kept = [item for item in items if not _is_sealed(item)]
@@ -76,7 +76,7 @@ def without_sealed(body: bytes) -> bytes:
 
 
 def _is_sealed(raw: Raw) -> bool:
-    if memoryview(raw)[:1] != b"{":
+    if not bytes(raw).startswith(b"{"):
         return False
     item = _item.decode(raw)
     content = item.encrypted_content
