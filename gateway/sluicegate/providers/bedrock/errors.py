@@ -6,6 +6,7 @@ signatures and credentials: "Common errors".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -39,6 +40,14 @@ _MODEL = _Kind(502, "server_error", "server_error")
 _LATE = _Kind(504, "server_error", "server_error")
 _MISSING = _Kind(404, "model_not_found", "invalid_request_error")
 _CREDENTIAL = _Kind(502, "upstream_credential", "server_error")
+
+# A ValidationException as well, though the request is not what is wrong with it: of an identifier
+# that no model has, and of one that only an inference profile reaches.
+_NO_MODEL = re.compile(
+    r"model identifier is invalid"
+    r"|invocation of model id .{0,200} with on-demand throughput",
+    re.IGNORECASE | re.DOTALL,
+)
 
 # By the exception's name in lower case, without `exception`.
 _KINDS: Mapping[str, _Kind] = MappingProxyType(
@@ -135,6 +144,8 @@ def _error(
 ) -> ApiError:
     if kind is _CREDENTIAL:
         return credential_error(source.label, what)
+    if kind is _INVALID and _NO_MODEL.search(message or ""):
+        kind = _MISSING
     text = shown(message or "", source.secrets)
     if not text.strip():
         text = f"Deployment {source.label} answered {what}."
