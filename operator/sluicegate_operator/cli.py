@@ -13,6 +13,7 @@ import uvloop
 from sluicegate.bundle import Refused
 from sluicegate.cluster import AccessError, load_access
 from sluicegate.compile import Settings
+from sluicegate.limits.spent import SpentReader
 from sluicegate.telemetry import logs
 from sluicegate_operator.leader import LeadershipLost
 from sluicegate_operator.observe import Scope
@@ -77,6 +78,12 @@ def main() -> None:
     default=True,
     help='Use only Secrets with the label sluicegate.dev/credential: "true".',
 )
+@click.option(
+    "--limits-url",
+    show_envvar=True,
+    help="Valkey or Redis where the gateways count limits and budgets: ApiKeys then say what they "
+    "have spent.",
+)
 @click.option("--pod-name", help="Name in the Lease of the leader.  [default: the host's]")
 @click.option("--host", default="0.0.0.0", help="Address of the port.")  # noqa: S104 -- kubelet and Prometheus come from outside
 @click.option("--port", type=_port, default=_PORT, help="Probes and metrics; 0 takes any free one.")
@@ -96,6 +103,7 @@ def run(
     gateway_deployment: str | None,
     gateway_silence: float,
     require_label: bool,
+    limits_url: str | None,
     pod_name: str | None,
     host: str,
     port: int,
@@ -134,8 +142,22 @@ def run(
         host=host,
         port=port,
         gateway_silence=gateway_silence,
+        spent=_spent_reader(limits_url) if limits_url else None,
     )
     try:
         uvloop.run(run_operator(settings, access))
     except (LeadershipLost, Refused, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _spent_reader(url: str) -> SpentReader:
+    """Raises click.ClickException, whose words hold no part of the URL."""
+    try:
+        return SpentReader(url)
+    except ImportError as error:
+        raise click.ClickException("--limits-url needs the package sluicegate[redis].") from error
+    except ValueError as error:
+        raise click.ClickException(
+            "--limits-url is not of the form "
+            "redis://[user:password@]host[:port][/database] (or rediss://, unix://)."
+        ) from error

@@ -130,6 +130,11 @@ class ControlLoop:
             self._publisher.distrust()
             self.wake()
 
+    @property
+    def config(self) -> Config | None:
+        """What the objects were last compiled to; None before the first pass."""
+        return self._compilation.config if self._compilation is not None else None
+
     # --- the loop ---------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -11,7 +11,7 @@ from sluicegate.cluster import ClusterSecret, Lease, ObjectMeta, ResourceType
 from sluicegate.cluster.shallow import members, metadata_of
 from sluicegate.resources import Resource, ResourceRef, Secret
 from sluicegate_operator.status.fleet import Report
-from sluicegate_operator.status.values import Status
+from sluicegate_operator.status.values import Spend, Status
 
 CREDENTIAL_LABEL = "sluicegate.dev/credential"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
@@ -37,6 +37,7 @@ class Observed(Struct, frozen=True, gc=False):
     created: str
     manifest: bytes
     status: Status
+    spend: Spend | None = None  # what its status says of that
 
     @property
     def resource(self) -> Resource:
@@ -52,6 +53,13 @@ class _Object(Struct, gc=False):
 
 _object = msgspec.json.Decoder(_Object)
 _status = msgspec.json.Decoder(Status)
+
+
+class _Spending(Struct, gc=False):
+    spend: Spend | None = None
+
+
+_spending = msgspec.json.Decoder(_Spending)
 _meta = msgspec.json.Decoder(ObjectMeta)
 
 
@@ -82,6 +90,7 @@ def decoder(resource: ResourceType) -> Callable[[bytes], Observed | None]:
             created=meta.creation_timestamp or "",
             manifest=b"".join((head[:-1], b',"spec":', bytes(read.spec), b"}")),
             status=_read_status(read.status),
+            spend=_read_spend(read.status),
         )
 
     return decode
@@ -104,6 +113,13 @@ def _read_status(raw: msgspec.Raw) -> Status:
         return _status.decode(raw)
     except msgspec.DecodeError:  # written by somebody else
         return Status()
+
+
+def _read_spend(raw: msgspec.Raw) -> Spend | None:
+    try:
+        return _spending.decode(raw).spend
+    except msgspec.DecodeError:  # as above
+        return None
 
 
 def report_of(lease: Lease) -> Report:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from sluicegate.cluster import Access, ClusterClient, ClusterError
 from sluicegate.compile import Settings
+from sluicegate.limits.spent import SpentReader
 from sluicegate.resources import ResourceRef
 from sluicegate.telemetry.logs import log
 from sluicegate_operator.control import ControlLoop
@@ -28,6 +29,7 @@ from sluicegate_operator.observe import Observation, Scope
 from sluicegate_operator.permissions import check_permissions
 from sluicegate_operator.ports import Health, application
 from sluicegate_operator.publish import Publisher
+from sluicegate_operator.spend import SpendReporter
 from sluicegate_operator.status.agenda import Agenda
 from sluicegate_operator.status.fleet import SILENCE, FleetWatch
 from sluicegate_operator.statuses import StatusWriter
@@ -49,6 +51,7 @@ class OperatorSettings:
     host: str = "127.0.0.1"
     port: int = 4002
     gateway_silence: float = SILENCE  # seconds
+    spent: SpentReader | None = None  # None: gateways share no store of limits
 
 
 class Operator:
@@ -220,6 +223,7 @@ class Operator:
                 self._patrol(),
                 self._settle(),
                 check_permissions(self._client, self._settings.scope),
+                self._report_spend(),
             )
         ]
         ending = asyncio.create_task(stopped.wait())
@@ -233,6 +237,18 @@ class Operator:
             for task in (*tasks, ending):
                 task.cancel()
             await asyncio.wait((*tasks, ending))
+
+    async def _report_spend(self) -> None:
+        if self._settings.spent is not None:
+            reporter = SpendReporter(
+                self._client,
+                self._settings.spent.read,
+                keys=self.control.world.observed_keys,
+                config=lambda: self.control.config,
+                may_write=lambda: self._leader.leads,
+                clock=time.time,
+            )
+            await reporter.run()
 
     async def _settle(self) -> None:
         """What the first lists have brought stays: later collections need not look at it."""

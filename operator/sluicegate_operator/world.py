@@ -45,6 +45,10 @@ class World:
         """An object as it is now."""
         return self._observed.get(ref)
 
+    def observed_keys(self) -> list[Observed]:
+        """The ApiKeys as they are now."""
+        return [each for ref, each in self._observed.items() if ref.kind == "ApiKey"]
+
     def keep(self, ref: SecretRef, secret: Secret | None) -> bool:
         """Take a Secret as it is now; None: it is not there. Answers whether that is new."""
         before = self._secrets.get(ref)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 
-from sluicegate.limits.claims import Claim, Kind, Refusal, Standing
+from sluicegate.limits.claims import Claim, Kind, Refusal, Standing, usd
 from sluicegate.limits.periods import WINDOW, period_end
 from sluicegate.model import ApiError
 
 _SLOT_WAIT = 1.0  # seconds after which a slot may be free
-_NANO = 9  # decimal places
 
 
 def refusal_error(refusal: Refusal) -> ApiError:
@@ -103,8 +101,8 @@ def _spent(claim: Claim, standing: Standing, now: int) -> ApiError:
     again = datetime.fromtimestamp(period_end(ceiling.period, now) / 1000, UTC)
     return ApiError(
         429,
-        f"The budget of {claim.words} does not allow this request: {_usd(standing.money)} of "
-        f"{_usd(ceiling.money or 0)} USD are spent or reserved, it may cost {_usd(claim.money)}. "
+        f"The budget of {claim.words} does not allow this request: {usd(standing.money)} of "
+        f"{usd(ceiling.money or 0)} USD are spent or reserved, it may cost {usd(claim.money)}. "
         f"Spending starts at zero again at {again:%Y-%m-%dT%H:%M:%SZ}.",
         type="insufficient_quota",
         code="insufficient_quota",
@@ -124,9 +122,3 @@ def _duration(milliseconds: int) -> str:
     minutes, rest = divmod(milliseconds, 60_000)
     seconds = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
-
-
-def _usd(nano: int) -> str:
-    """With the cents, and as many further digits as there are."""
-    amount = Decimal(nano).scaleb(-_NANO)
-    return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount.normalize():f}"

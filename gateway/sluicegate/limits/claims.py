@@ -184,3 +184,9 @@ def ceiling_of(limits: Limits | None, budget: Budget | None) -> Ceiling | None:
 def nano_usd(usd: Decimal) -> int:
     """An amount as stores count it, rounded up."""
     return int(usd.scaleb(_NANO).to_integral_value(ROUND_CEILING))
+
+
+def usd(nano: int) -> str:
+    """With the cents, and as many further digits as there are."""
+    amount = Decimal(nano).scaleb(-_NANO)
+    return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount.normalize():f}"

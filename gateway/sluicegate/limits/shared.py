@@ -26,6 +26,7 @@ from sluicegate.limits.claims import (
     settlements,
 )
 from sluicegate.limits.connection import PATIENCE, RETRY, cancelled, client_of, connected
+from sluicegate.limits.subjects import PREFIX, counts_key
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -37,7 +38,6 @@ _LEASE = 60.0  # seconds that a slot stays taken without a word of its gateway
 _MARK = 86_400.0  # seconds that the last batch of settlements is remembered, to be counted once
 _MOST_SENT = 500  # settlements and reservations in one batch, so that the server is never held long
 _MOST_KEPT = 50_000  # settlements while the server is away; of more, the oldest are lost
-_PREFIX = "{sluicegate}:limits:"  # braces: on a Redis Cluster all keys lie on one node
 _REPLY_HEAD = 3
 _STANDING = 6
 
@@ -298,7 +298,7 @@ class SharedStore:
         self, batch: _Batch, *, hold: bool = False
     ) -> tuple[list[str], list[_Text]]:
         """Keys and values, as settle.lua wants them."""
-        keys = [f"{_PREFIX}done:{self._instance}"]
+        keys = [f"{PREFIX}done:{self._instance}"]
         values: list[_Text] = [
             self._time(),
             int(self._lease * 1000),
@@ -313,7 +313,7 @@ class SharedStore:
 
 
 def _keys(subject: str) -> tuple[str, str]:
-    return f"{_PREFIX}counts:{subject}", f"{_PREFIX}slots:{subject}"
+    return counts_key(subject), f"{PREFIX}slots:{subject}"
 
 
 def _or_none(limit: int | None) -> _Text:

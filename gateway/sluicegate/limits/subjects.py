@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+PREFIX = "{sluicegate}:limits:"  # braces: on a Redis Cluster all keys lie on one node
+
+
+def counts_key(subject: str) -> str:
+    """The key that a shared store has a subject's counts at."""
+    return f"{PREFIX}counts:{subject}"
+
 
 def key_subject(key: str) -> str:
     """An ApiKey, given as namespace/name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 Truth: TypeAlias = Literal["True", "False", "Unknown"]
 
@@ -34,6 +34,14 @@ class KeyStatus(Struct, frozen=True, rename="camel", omit_defaults=True, gc=Fals
     id: str
     created_at: str | None = None
     not_after: str | None = None
+
+
+class Spend(Struct, frozen=True, gc=False):
+    """What a key has spent in a period; times are RFC 3339 text."""
+
+    amount_usd: str = field(name="amountUSD")
+    period_start: str = field(name="periodStart")
+    observed_at: str = field(name="observedAt")
 
 
 class Columns(Struct, frozen=True, gc=False):
