@@ -58,6 +58,9 @@ _EXTERNAL_ACCOUNT = (
 )
 
 
+_LABELLED = ' with the label sluicegate.dev/credential: "true"'
+
+
 class Text(NamedTuple):
     """An entry of a Secret, or (with `value` None) why there is none."""
 
@@ -83,9 +86,11 @@ def find_secret(view: View, ref: SecretRef, path: FieldPath) -> Secret | tuple[F
     """The Secret, if it is there and may be used."""
     secret = view.secrets.get(ref)
     if secret is None:
+        # Only labelled ones are watched: one that is made without the label goes unnoticed.
+        labelled = _LABELLED if view.settings.require_label else ""
         return _unresolved(
             "SecretNotFound",
-            f"there is no Secret {ref.name!r} in namespace {ref.namespace!r}",
+            f"there is no Secret {ref.name!r}{labelled} in namespace {ref.namespace!r}",
             path,
             external=True,
         )
