@@ -6,6 +6,8 @@ under a lock that lets one of several starting gateways do it (see the stores).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sluicegate.ledger.record import CallRecord
 
 TABLE = "sluicegate_calls"
@@ -58,7 +60,7 @@ POSTGRES_MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 
-_NAMES = CallRecord.__struct_fields__
+COLUMNS = CallRecord.__struct_fields__
 # How PostgreSQL reads a field of a record out of JSON; text where it is not named here.
 _CASTS = {
     "version": "(e->>{0})::integer",
@@ -78,14 +80,19 @@ _CASTS = {
     "streamed": "(e->>{0})::boolean",
 }
 
-# Both take one array of records, and make the rows of it themselves: no row passes through Python.
-SQLITE_INSERT = (
-    f"INSERT INTO {TABLE} ({', '.join(_NAMES)}) SELECT "  # noqa: S608 - made of our own names only
-    + ", ".join(f"json_extract(value, '$[{index}]')" for index in range(len(_NAMES)))
-    + " FROM json_each(?) WHERE true ON CONFLICT (id) DO NOTHING"
-)
+# Of one array of records, which the server makes rows of: no row passes through Python.
 POSTGRES_INSERT = (
-    f"INSERT INTO {TABLE} ({', '.join(_NAMES)}) SELECT "  # noqa: S608 - made of our own names only
-    + ", ".join(_CASTS.get(name, "e->>{0}").format(index) for index, name in enumerate(_NAMES))
+    f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) SELECT "  # noqa: S608 - made of our own names only
+    + ", ".join(_CASTS.get(name, "e->>{0}").format(index) for index, name in enumerate(COLUMNS))
     + " FROM jsonb_array_elements(%s::jsonb) AS e ON CONFLICT (id) DO NOTHING"
 )
+
+
+@lru_cache
+def sqlite_insert(rows: int) -> str:
+    """For the values of so many rows, one after another."""
+    row = f"({', '.join('?' * len(COLUMNS))})"
+    return (
+        f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) "  # noqa: S608 - made of our own names only
+        f"VALUES {', '.join([row] * rows)} ON CONFLICT (id) DO NOTHING"
+    )

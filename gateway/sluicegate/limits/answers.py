@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from sluicegate.limits.claims import Claim, Kind, Refusal, Standing, usd
 from sluicegate.limits.periods import WINDOW, period_end
 from sluicegate.model import ApiError
 
 _SLOT_WAIT = 1.0  # seconds after which a slot may be free
+_NAMES = {
+    kind: tuple(f"x-ratelimit-{name}-{kind}" for name in ("limit", "remaining", "reset"))
+    for kind in ("requests", "tokens")
+}
 
 
 def refusal_error(refusal: Refusal) -> ApiError:
@@ -72,16 +77,12 @@ def rate_headers(
         ):
             if limit is not None:
                 told = (max(limit - used, 0), limit, reset)
-                least[kind] = min(told, least.get(kind, told))
-    return tuple(
-        (f"x-ratelimit-{name}-{kind}", value)
-        for kind, (remaining, limit, reset) in least.items()
-        for name, value in (
-            ("limit", str(limit)),
-            ("remaining", str(remaining)),
-            ("reset", _duration(reset)),
-        )
-    )
+                if kind not in least or told < least[kind]:
+                    least[kind] = told
+    headers: list[tuple[str, str]] = []
+    for kind, (remaining, limit, reset) in least.items():
+        headers += zip(_NAMES[kind], (str(limit), str(remaining), _duration(reset)), strict=True)
+    return tuple(headers)
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:
@@ -115,6 +116,7 @@ def _left(standing: Standing, now: int) -> int:
     return max(standing.window + WINDOW - now, 0) if standing.window else 0
 
 
+@lru_cache
 def _duration(milliseconds: int) -> str:
     """As in `1m0s`, `8.64s`, `20ms`."""
     if milliseconds < 1000:

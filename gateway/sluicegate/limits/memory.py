@@ -94,8 +94,8 @@ class _Counts:
         )
 
 
-def _standings(claims: Sequence[Claim], held: Iterable[_Counts]) -> tuple[Standing, ...]:
-    return tuple(counts.standing(claim.ceiling) for claim, counts in zip(claims, held, strict=True))
+def _standings(held: Iterable[tuple[Claim, _Counts]]) -> tuple[Standing, ...]:
+    return tuple([counts.standing(claim.ceiling) for claim, counts in held])
 
 
 class MemoryStore:
@@ -117,17 +117,17 @@ class MemoryStore:
     def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
         """Take what all claims ask, or nothing. No two claims are of one subject."""
         now = self._now()
-        held = [self._find(claim.subject, claim.forgettable) for claim in claims]
-        for claim, counts in zip(claims, held, strict=True):
+        held = [(claim, self._find(claim.subject, claim.forgettable)) for claim in claims]
+        for claim, counts in held:
             counts.roll(claim.ceiling, now)
-        for claim, counts in zip(claims, held, strict=True):
+        for claim, counts in held:
             kind = counts.refuses(claim)
             if kind is not None:
-                return Refusal(claim, kind, _standings(claims, held), tuple(claims), now)
-        for claim, counts in zip(claims, held, strict=True):
+                return Refusal(claim, kind, _standings(held), tuple(claims), now)
+        for claim, counts in held:
             counts.take(claim, now)
             self._keep(claim.subject, claim.forgettable, counts, now)
-        return Reservation("", tuple(claims), _standings(claims, held), now)
+        return Reservation("", tuple(claims), _standings(held), now)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots.

@@ -6,6 +6,7 @@ The scripts for Valkey say the same in Lua (`reserve.lua`), because there the se
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Period: TypeAlias = Literal["1d", "7d", "30d", "Month"]
@@ -29,7 +30,12 @@ def period_start(period: Period, now: int) -> int:
     Days begin at midnight, weeks on Monday, months on the first; 30 days are counted from the
     epoch.
     """
-    days = now // _DAY
+    return _start(period, now // _DAY)
+
+
+@lru_cache
+def _start(period: Period, days: int) -> int:
+    """The start of the period that this day since the epoch lies in."""
     match period:
         case "1d":
             return days * _DAY
@@ -38,7 +44,7 @@ def period_start(period: Period, now: int) -> int:
         case "30d":
             return (days - days % 30) * _DAY
         case "Month":
-            at = datetime.fromtimestamp(now / 1000, UTC)
+            at = datetime.fromtimestamp(days * _DAY / 1000, UTC)
             return (days - at.day + 1) * _DAY
 
 

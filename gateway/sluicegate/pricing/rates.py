@@ -29,13 +29,16 @@ class Rates(NamedTuple):
         cached = usage.input_tokens_details.cached_tokens
         written = usage.input_tokens_details.cache_write_tokens
         reasoned = usage.output_tokens_details.reasoning_tokens
-        parts = (
+        parts: list[tuple[int, Decimal | None]] = [
             (usage.input_tokens - cached - written, self.input),
-            (cached, self.input if self.cached_input is None else self.cached_input),
-            (written, self.input if self.cache_write is None else self.cache_write),
             (usage.output_tokens - reasoned, self.output),
-            (reasoned, self.output if self.reasoning is None else self.reasoning),
-        )
+        ]
+        if cached or written or reasoned:
+            parts += (
+                (cached, self.input if self.cached_input is None else self.cached_input),
+                (written, self.input if self.cache_write is None else self.cache_write),
+                (reasoned, self.output if self.reasoning is None else self.reasoning),
+            )
         total = Decimal(0)
         for tokens, price in parts:
             if tokens == 0:
