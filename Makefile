@@ -59,8 +59,8 @@ test: check control-plane ## everything that must pass before a commit: check an
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
 	@SLUICEGATE_MUTATIONS=5000 $(PY) -m pytest -q tests/cluster/test_admission_like_lint.py -k changed
 
-test-heavy: setup control-plane ## the large and slow tests of the operator on a real API server
-	@echo "test: heavy"; $(PY) -m pytest -q -rs -m heavy tests/cluster $(ARGS)
+test-heavy: setup control-plane ## the large and slow tests: of the operator on a real API server, and with everything killed
+	@echo "test: heavy"; $(PY) -m pytest -q -rs -m heavy tests/cluster tests/ledger $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
 	@exec .venv/bin/sluicegate serve --manifests examples/quickstart --allow-anonymous
