@@ -180,6 +180,7 @@ def test_the_package_asks_for_what_the_pinned_file_holds() -> None:
     lines = [*project["dependencies"], *(line for extra in extras.values() for line in extra)]
     assert packages(lines) == packages(requirements("runtime"))
     assert packages(sdk) | packages(operator) <= packages(requirements("dev"))
+    assert packages(operator) == packages(requirements("image"))  # with runtime.in
 
 
 def requirements(name: str) -> list[str]:
@@ -191,7 +192,7 @@ def packages(lines: list[str]) -> set[str]:
     return {re.split(r"[^\w.-]", line)[0].lower() for line in lines}
 
 
-@pytest.mark.parametrize("name", ["build", "dev", "runtime"])
+@pytest.mark.parametrize("name", ["build", "dev", "image", "runtime"])
 def test_pinned_files_hold_hashes_and_no_address(name: str) -> None:
     text = read(ROOT / "requirements" / f"{name}.txt")
     packages = re.findall(r"^[\w.-]+==\S+ .*\\\n    --hash=sha256:", text, flags=re.MULTILINE)
