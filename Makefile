@@ -7,7 +7,7 @@ PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout crds docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane test mutations test-heavy run bench simulate fmt \
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane helm test mutations test-heavy run bench simulate fmt \
 	crds docs lock changelog clean
 
 help: ## list the targets
@@ -39,12 +39,13 @@ check-layout: setup
 	@echo "check: layout and sizes"; $(PY) -m pytest -q -p no:randomly tests/layout
 
 check-crds: setup
-	@echo "check: crds/"; .venv/bin/sluicegate crds --check
+	@echo "check: crds/"; .venv/bin/sluicegate crds --check \
+		&& .venv/bin/sluicegate crds --check helm/sluicegate/files/crds
 
 check-docs: setup
 	@echo "check: generated pages"; $(PY) scripts/provider_table.py --check \
 		&& $(PY) scripts/resource_reference.py --check && $(PY) scripts/log_tools.py --check \
-		&& $(PY) scripts/metric_list.py --check
+		&& $(PY) scripts/metric_list.py --check && $(PY) scripts/chart_reference.py --check
 
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
@@ -53,7 +54,10 @@ check-spelling: setup
 control-plane: ## build the API server that tests/cluster runs against (once; minutes; needs Go)
 	@scripts/control-plane
 
-test: check control-plane ## everything that must pass before a commit: check and all tests
+helm: ## build the helm that the tests of the chart run (once; minutes; needs Go)
+	@scripts/helm
+
+test: check control-plane helm ## everything that must pass before a commit: check and all tests
 	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto --dist loadgroup $(ARGS)
 
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
@@ -75,11 +79,12 @@ fmt: setup ## rewrite the code as `make check` wants it
 	@$(PY) -m ruff check --fix --quiet $(CODE); $(PY) -m ruff format --quiet $(CODE)
 
 crds: setup ## make crds/ anew from the models
-	@.venv/bin/sluicegate crds --write crds
+	@.venv/bin/sluicegate crds --write crds && .venv/bin/sluicegate crds --write helm/sluicegate/files/crds
 
 docs: setup ## make the generated pages and tables of docs/ anew
 	@$(PY) scripts/provider_table.py && $(PY) scripts/resource_reference.py \
-		&& $(PY) scripts/log_tools.py && $(PY) scripts/metric_list.py
+		&& $(PY) scripts/log_tools.py && $(PY) scripts/metric_list.py \
+		&& $(PY) scripts/chart_reference.py
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -34,7 +34,7 @@ CRDS = ResourceType(
     "apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"
 )
 # Kinds without a namespace, and plurals that are not the kind in lower case with an s.
-_CLUSTER_WIDE = frozenset(
+CLUSTER_WIDE = frozenset(
     {
         "ClusterRole",
         "ClusterRoleBinding",
@@ -45,6 +45,7 @@ _CLUSTER_WIDE = frozenset(
     }
 )
 _PLURALS = {
+    "Ingress": "ingresses",
     "NetworkPolicy": "networkpolicies",
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
 }
@@ -102,7 +103,7 @@ async def apply_manifests(
     for document in documents(*sources, replace=replace):
         resource, metadata = type_of(document), document["metadata"]
         place = None
-        if resource.kind not in _CLUSTER_WIDE:
+        if resource.kind not in CLUSTER_WIDE:
             place = metadata.get("namespace") or namespace or "default"
         await admin.apply(
             resource, metadata["name"], document, Metadata, namespace=place, manager="tests"
@@ -134,7 +135,7 @@ async def install(plane: ControlPlane, admin: ClusterClient, namespace: str) -> 
     paths = [SHIPPED / f"{name}.yaml" for name in ("operator", "gateway", "admission-policies")]
     for document in documents(*paths, replace=moved):
         resource, metadata = type_of(document), document["metadata"]
-        if resource.kind in _CLUSTER_WIDE:
+        if resource.kind in CLUSTER_WIDE:
             metadata["name"] = metadata["name"].replace("sluicegate", namespace, 1)
             if resource.kind == "ClusterRoleBinding":
                 document["roleRef"]["name"] = metadata["name"]
