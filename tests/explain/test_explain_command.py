@@ -123,6 +123,27 @@ def test_credentials_that_are_elsewhere_are_taken_for_granted_and_named() -> Non
     }
 
 
+def test_a_fallback_that_no_budget_allows() -> None:
+    dear = 'pricing: {input: "100000", output: "100000"}'
+    found = explained(
+        [
+            deployment("m", f"{ALL}, pool: {{fallbacks: [{{model: dear}}, {{model: other}}]}}"),
+            deployment("dear", f"{ALL}, {dear}"),
+            deployment("other", ALL),
+            key("app", 'budget: {amountUSD: "1", period: 1d}'),
+        ],
+        "m",
+        "--key",
+        "team-a/app",
+    )
+    ways = {each.model: each.problem or each.pool for each in found.pools[0].fallbacks}
+    assert ways == {
+        "dear": "a budget of key team-a/app does not allow one request",
+        "other": "models/other",
+    }
+    assert [each.pool for each in found.pools] == ["models/m", "models/other"]
+
+
 def test_fallbacks_and_what_follows_which_failure() -> None:
     once = "retry: {attempts: 1}"
     fallbacks = (

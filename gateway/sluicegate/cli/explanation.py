@@ -118,7 +118,8 @@ async def explain(imagined: Imagined, question: Question) -> Explanation:
         cause: await rehearse(question, imagined.snapshot(cause)) for cause in _CAUSES
     }
     full = frozenset(label for run in (usual, *runs.values()) for label in _full(run))
-    pools = tuple(_views(imagined, plan, full))
+    too_dear = frozenset(pool for run in runs.values() for pool in run.too_dear)
+    pools = tuple(_views(imagined, plan, full, too_dear))
     return changed(
         told,
         pools=pools,
@@ -200,7 +201,9 @@ def _elsewhere(
 # --- pools ----------------------------------------------------------------------------------------
 
 
-def _views(imagined: Imagined, plan: Plan, full: frozenset[str]) -> Iterator[PoolView]:
+def _views(
+    imagined: Imagined, plan: Plan, full: frozenset[str], too_dear: frozenset[str]
+) -> Iterator[PoolView]:
     """The pool that is asked for, then those that it and its fallbacks fall back on."""
     seen: list[Route[Connector]] = [plan.route]
     names = [plan.name]
@@ -209,15 +212,22 @@ def _views(imagined: Imagined, plan: Plan, full: frozenset[str]) -> Iterator[Poo
         fallbacks: list[FallbackView] = []
         for fallback in route.pool.fallbacks:
             found = leads_to(plan, route.pool.namespace, fallback)
-            if found is not None and found[0] not in seen:
+            problem = (
+                _no_way(plan, route.pool.namespace, fallback.model)
+                if found is None
+                else f"a budget of key {key_name(plan.caller)} does not allow one request"
+                if found[0].pool.id in too_dear
+                else None
+            )
+            if found is not None and problem is None and found[0] not in seen:
                 seen.append(found[0])
                 names.append(found[1])
             fallbacks.append(
                 FallbackView(
                     fallback.model,
                     fallback.causes,
-                    None if found is None else _named(found[0]),
-                    _no_way(plan, route.pool.namespace, fallback.model) if found is None else None,
+                    None if found is None or problem is not None else _named(found[0]),
+                    problem,
                 )
             )
         yield _view(imagined, plan, full, tuple(fallbacks))

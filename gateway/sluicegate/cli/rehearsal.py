@@ -17,7 +17,7 @@ from sluicegate.auth.authenticate import Caller, KeyIndex
 from sluicegate.framing import sse
 from sluicegate.model import ApiError, Event, LocalAnswer
 from sluicegate.pipeline.account import Account
-from sluicegate.pipeline.admission import admit, limited
+from sluicegate.pipeline.admission import Admission, admit, limited
 from sluicegate.pipeline.closing import Closing
 from sluicegate.pipeline.course import first_answer
 from sluicegate.pipeline.exchange import Header
@@ -85,10 +85,14 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """How the request went: who was asked or passed over, and the error, if that was its end."""
+    """How the request went: who was asked or passed over, and the error, if that was its end.
+
+    `too_dear` are the ids of pools that the budget does not allow.
+    """
 
     course: tuple[Attempt | Skipped, ...]
     error: ApiError | None
+    too_dear: tuple[str, ...] = ()
 
 
 async def rehearse(question: Question, snapshot: Snapshot[Connector]) -> Rehearsal:
@@ -97,13 +101,16 @@ async def rehearse(question: Question, snapshot: Snapshot[Connector]) -> Rehears
         plan = question.plan(snapshot)
     except ApiError as error:
         return Rehearsal((), error)
+    admission: Admission | None = None
+    failure: ApiError | None = None
     try:
         admission = await admit(plan) if limited(question.caller) else None
         _, running = await first_answer(plan, Relay(_Nobody(), tuple, bytes), admission)
         running.end()
     except ApiError as error:
-        return Rehearsal(tuple(plan.course), error)
-    return Rehearsal(tuple(plan.course), None)
+        failure = error
+    too_dear = () if admission is None else tuple(admission.too_dear)
+    return Rehearsal(tuple(plan.course), failure, too_dear)
 
 
 class Pretender:

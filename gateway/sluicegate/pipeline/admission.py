@@ -38,7 +38,7 @@ from sluicegate.pricing import Priced, answer_cost
 from sluicegate.pricing.estimate import input_tokens
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.select import upstream_model
-from sluicegate.routing.snapshot import Target
+from sluicegate.routing.snapshot import Route, Target
 from sluicegate.telemetry.logs import log
 
 _USUAL_OUTPUT = 1000  # tokens, where the client sets no bound
@@ -72,42 +72,48 @@ class _Subject(NamedTuple):
 class Admission:
     """Of one request whose key is limited: what is reserved of the key and the end user.
 
-    `headers` tell the client how it stands.
+    `headers` tell the client how it stands, `too_dear` are the ids of pools that were passed over.
     """
 
-    __slots__ = ("_money", "_plan", "_reservations", "_route", "_subjects", "headers")
+    __slots__ = ("_money", "_plan", "_reservations", "_subjects", "headers", "too_dear")
 
     def __init__(self, plan: Plan, subjects: Sequence[_Subject]) -> None:
         self._plan = plan
         self._subjects = subjects
         self._reservations: list[Reservation] = []
         self._money = 0  # nano-USD that are reserved
-        self._route = plan.route  # by whose prices
         self.headers: tuple[tuple[str, str], ...] = ()
+        self.too_dear: list[str] = []
 
     async def begin(self) -> None:
         """Reserve what the request is expected to take. Raises ApiError (429, 503)."""
-        tokens, self._money = _sum(_expected(self._plan)), self._dearest()
+        plan = self._plan
+        tokens, self._money = _sum(_expected(plan)), self._dearest(plan.route, plan.name)
         claims = [each.claim(1, tokens, self._money) for each in self._subjects]
         if claims:
-            found = await self._reserve(claims)
+            refusal = await self._reserve(claims)
+            if refusal is not None:
+                raise refusal
+            found = self._reservations[-1]
             self.headers = rate_headers(found.claims, found.standings, found.now)
 
-    async def follow(self) -> None:
-        """The plan may have gone to another pool: reserve what that is dearer by.
+    async def follow(self, route: Route[Connector], name: str) -> ApiError | None:
+        """Reserve what another pool, that has the model as `name`, is dearer by.
 
-        Raises ApiError (429, 503).
+        Answers the error (429) where the budget does not allow it. Raises ApiError (503).
         """
-        if self._plan.route is self._route:
-            return
-        self._route = self._plan.route
-        more = self._dearest() - self._money
+        more = self._dearest(route, name) - self._money
         claims = [
             each.claim(0, 0, more) for each in self._subjects if each.ceiling.money is not None
         ]
-        if more > 0 and claims:
-            await self._reserve(claims)
+        if more <= 0 or not claims:
+            return None
+        refusal = await self._reserve(claims)
+        if refusal is None:
             self._money += more
+        else:
+            self.too_dear.append(route.pool.id)
+        return refusal
 
     def settle(self, usage: Usage | None, cost: Decimal | None) -> None:
         """Count what was really used; None: not known, so what was reserved stands. Once."""
@@ -117,24 +123,25 @@ class Admission:
                 tokens, money = 0, None if money is None else 0
             self._plan.gateway.limits.settle(reservation, tokens, money)
 
-    async def _reserve(self, claims: Sequence[Claim]) -> Reservation:
+    async def _reserve(self, claims: Sequence[Claim]) -> ApiError | None:
+        """Answers the error (429) where it is too much. Raises ApiError (503)."""
         found = await _reserve(self._plan.gateway, claims)
         if isinstance(found, Refusal):
             error = refusal_error(found)
             error.headers = rate_headers(found.claims, found.standings, found.now)
-            raise error
+            return error
         self._reservations.append(found)
-        return found
+        return None
 
-    def _dearest(self) -> int:
+    def _dearest(self, route: Route[Connector], name: str) -> int:
         """By the dearest deployment that may be asked, in nano-USD; 0: no price is known."""
         if all(each.ceiling.money is None for each in self._subjects):
             return 0
         plan = self._plan
         return max(
             (
-                _expected_cost(plan, target)
-                for tier in plan.route.tiers
+                _expected_cost(plan, route, name, target)
+                for tier in route.tiers
                 for target in tier
                 if target.admits(plan.caller.namespace)
             ),
@@ -188,7 +195,7 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
     if not subjects:
         return None
     priced = any(each.ceiling.money is not None for each in subjects)
-    money = _expected_cost(plan, target) if priced else 0
+    money = _expected_cost(plan, plan.route, plan.name, target) if priced else 0
     tokens = _sum(_expected(plan))
     return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
 
@@ -309,18 +316,14 @@ def _sum(usage: Usage) -> int:
     return max(0, min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS))
 
 
-def _expected_cost(plan: Plan, target: Target[Connector]) -> int:
+def _expected_cost(
+    plan: Plan, route: Route[Connector], name: str, target: Target[Connector]
+) -> int:
     """In nano-USD; 0: no price is known."""
-    cost = answer_cost(_priced(plan, target), _expected(plan), at=plan.gateway.clock())
+    model = upstream_model(route, target, name)
+    priced = Priced(target.connector.provider, model, target.deployment.pricing)
+    cost = answer_cost(priced, _expected(plan), at=plan.gateway.clock())
     return 0 if cost is None else _bounded(cost)
-
-
-def _priced(plan: Plan, target: Target[Connector]) -> Priced:
-    return Priced(
-        target.connector.provider,
-        upstream_model(plan.route, target, plan.name),
-        target.deployment.pricing,
-    )
 
 
 def _used(usage: Usage | None, cost: Decimal | None) -> tuple[int | None, int | None]:

@@ -52,13 +52,11 @@ async def first_answer(
     target = _only(plan)
     while True:
         if target is None:
-            course = course or _Course(plan)
+            course = course or _Course(plan, admission)
             target = await course.following()
-            if admission is not None:
-                await admission.follow()
         held = await admit_attempt(plan, target) if may_be_full(target) else None
         if isinstance(held, Refusal):
-            course = course or _Course(plan)
+            course = course or _Course(plan, admission)
             course.full(target, held)
             target = None
             continue
@@ -76,7 +74,7 @@ async def first_answer(
             running.failed(failure)
             if (relay is not None and relay.begun) or plan.gateway.closing.begun:
                 raise failure.error from failure
-            course = course or _Course(plan)
+            course = course or _Course(plan, admission)
             course.failed(target, failure)
             target = None
         except (asyncio.CancelledError, ClientGone):
@@ -130,6 +128,7 @@ class _Course:
     """The way of one request through its pools."""
 
     __slots__ = (
+        "_admission",
         "_attempts",
         "_earlier",
         "_fallbacks",
@@ -140,17 +139,20 @@ class _Course:
         "_refusals",
         "_selection",
         "_told",
+        "_too_dear",
         "_tried",
         "_visited",
     )
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, admission: Admission | None) -> None:
         self._plan = plan
+        self._admission = admission
         self._attempts = 0  # in all pools
         self._visited = [plan.route]
         self._fallbacks: list[tuple[str, Fallback]] = []  # of earlier pools, with their namespaces
         self._earlier: list[_Left] = []
         self._told: _Told | None = None  # of an earlier pool
+        self._too_dear: ApiError | None = None  # the latest fallback that the budget refused
         self._looked: set[str] = set()  # deployments whose credential was looked for again
         self._refusals: list[Refusal] = []  # of those that were full, in all pools
         # What follows is of the pool of the moment.
@@ -218,7 +220,7 @@ class _Course:
                 self._passed_over.remove(out)
                 return out.target
             if step is Step.FALLBACK and fallback is not None:
-                self._go_on(*fallback)
+                await self._go_on_if_affordable(*fallback)
             elif step is Step.RETURN:
                 self._go_back()
             else:
@@ -308,6 +310,15 @@ class _Course:
         own = [(pool.namespace, each) for each in pool.fallbacks if serves(each, causes)]
         return self._fallbacks + own
 
+    async def _go_on_if_affordable(self, route: Route[Connector], name: str, done: int) -> None:
+        """Go on, or pass a pool over that the budget does not allow."""
+        refusal = None if self._admission is None else await self._admission.follow(route, name)
+        if refusal is None:
+            self._go_on(route, name, done)
+        else:
+            self._visited.append(route)
+            self._too_dear = refusal
+
     def _go_on(self, route: Route[Connector], name: str, done: int) -> None:
         """Leave this pool for another."""
         self._fallbacks = self._all_fallbacks()[done:]
@@ -352,6 +363,8 @@ class _Course:
         if told is None:
             if self._refusals:
                 return refusals_error(self._visited[0].pool.model, self._refusals)
+            if self._too_dear is not None:
+                return self._too_dear
             return nothing_to_try(self._plan.request.model, self._visited[0])
         self._plan.route, self._plan.target = told.route, told.failed.target
         return told.failed.failure.error
