@@ -225,6 +225,29 @@ async def test_an_upstreams_error_without_its_end_gets_one(rig: Rig) -> None:
     check_whole(events)
     assert [event["type"] for event in events[len(BEGUN) :]] == ["error", "response.failed"]
     assert events[-2] == own
+    assert events[-1]["response"]["error"]["message"] == "Own words."
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome"),
+    [("rate_limit_exceeded", "broken_stream"), ("context_length_exceeded", None)],
+)
+async def test_an_upstream_that_hangs_after_its_error_is_not_waited_for(
+    rig: Rig, code: str, outcome: str | None
+) -> None:
+    said = {"type": "error", "code": code, "message": "Own words.", "param": None}
+    own = {**said, "sequence_number": len(BEGUN)}
+    gateway, upstream = await rig.serving(hangs(*frames([*BEGUN, own])))
+    answer = await asyncio.wait_for(gateway.post(STREAM), 10)
+    events = sent_events(answer.body)
+    failed = check_whole(events)
+    assert [event["type"] for event in events[len(BEGUN) :]] == ["error", "response.failed"]
+    assert failed["response"]["error"]["message"] == "Own words."
+    assert failed["response"]["output"][0]["content"][0]["text"] == "Hello"
+    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    broken = {"deployment": "default/primary", "outcome": "broken_stream"}
+    booked = await gateway.metric("sluicegate_attempts_total", **broken)
+    assert bool(booked) is (outcome is not None)
 
 
 # Upstreams that are hostile, or only very odd, can't make the end of a stream fail.

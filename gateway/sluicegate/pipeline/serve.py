@@ -53,6 +53,7 @@ from sluicegate.telemetry.trace import Trace
 _FOREVER = float("inf")
 _NOT_VISIBLE = re.compile(r"[^!-~]")
 _LONGEST_DROPPED = 2000  # characters of a header
+_LAST_WORDS = 1.0  # seconds that an upstream has for `response.failed` once it has told an error
 _SHOWN = 200  # characters of a client's own word that an error repeats
 _FAILED = "500"
 _NO_TAGS: Mapping[str, str] = {}
@@ -253,6 +254,12 @@ def _book_end(running: Running, events: list[Event]) -> None:
         running.succeeded()
 
 
+def _told_error(running: Running, events: list[Event]) -> AttemptFailed | None:
+    """What an `error` event among these says."""
+    error = next((event for event in events if event.type == "error"), None)
+    return None if error is None else told_failure(running.target, error)
+
+
 def _tells_cost(plan: Plan) -> bool:
     """Whether the last event of a stream has the cost: the client's word, else the gateway's."""
     asked = plan.headers.get("x-sluicegate-cost")
@@ -266,20 +273,30 @@ async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
     """
     source = opened.source
     events: list[Event] | None = opened.events
+    told: AttemptFailed | None = None  # by an `error` event, which nothing but the end may follow
     try:
-        while events is not None:
-            relay.write(events)
-            if relay.terminal is not None:
-                source.finish()
-                _book_end(running, events)
-                return
-            await relay.drain()
-            events = await next_events(running.target, source)
+        async with asyncio.timeout(None) as patience:
+            while events is not None:
+                relay.write(events)
+                if relay.terminal is not None:
+                    source.finish()
+                    _book_end(running, events)
+                    return
+                if told is None and (told := _told_error(running, events)) is not None:
+                    patience.reschedule(asyncio.get_running_loop().time() + _LAST_WORDS)
+                await relay.drain()
+                events = await next_events(running.target, source)
         raise broken(f"deployment {running.target.label} ended before its terminal event")
-    except AttemptFailed as failed:
+    except (AttemptFailed, TimeoutError) as ended:
         source.abort()
-        running.broke(failed)
-        raise failed.error from failed
+        failure = told or ended
+        if not isinstance(failure, AttemptFailed):
+            raise
+        if failure.outcome.blames:
+            running.broke(failure)
+        else:
+            running.succeeded()
+        raise failure.error from ended
     except (ClientGone, asyncio.CancelledError):
         source.abort()
         running.abandoned(relay.so_far())
