@@ -79,6 +79,17 @@ def test_several_gateways_share_their_counts_or_it_is_accepted(settings: tuple[s
     assert list(by_name(found, "PodDisruptionBudget")) == ["sluicegate-gateway"]
 
 
+def test_both_roles_reach_the_store_of_limits() -> None:
+    found = rendered(VALUES["several"])
+    secret = {"name": "valkey", "key": "url"}
+    expected = {"name": "SLUICEGATE_LIMITS_URL", "valueFrom": {"secretKeyRef": secret}}
+    for role in COMMANDS:
+        (container,) = pod_of(found, role)["containers"]
+        assert expected in container["env"]
+    rules = by_name(found, "NetworkPolicy")["sluicegate-operator"]["spec"]["egress"]
+    assert {"ports": [{"port": 6379}]} in rules
+
+
 def test_identities_and_policies_are_those_of_examples_cluster() -> None:
     chart = {key(each): judged(each) for each in rendered(None) if each["kind"] in POLICED}
     for tenants in ("sluicegate-view", "sluicegate-edit"):
