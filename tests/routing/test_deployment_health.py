@@ -132,6 +132,28 @@ def test_a_probe_that_fails_doubles_the_time_up_to_a_bound() -> None:
     assert set(waits[3:]) == {LONGEST_EJECTION}
 
 
+def probed(state: DeploymentState, now: float) -> None:
+    """A probe that has output, and is not over yet."""
+    state.begin(now, streamed=True)
+    state.answered(now + 0.1, now, streamed=True)
+    assert not state.out
+
+
+def test_a_probe_that_answers_and_then_breaks_off_takes_it_out_again() -> None:
+    state = ejected()
+    probed(state, 5.0)
+    state.failed(6.0, 5.0, THRICE, Outcome.BROKEN_STREAM)
+    assert (state.out, state.until) == (True, 16.0)
+
+
+def test_a_probe_that_breaks_off_shows_nothing_once_others_have_ended_well() -> None:
+    state = ejected()
+    probed(state, 5.0)
+    succeed(state, 6.0)
+    state.failed(7.0, 5.0, THRICE, Outcome.BROKEN_STREAM)
+    assert not state.out
+
+
 def test_a_probe_without_a_verdict_leaves_room_for_the_next() -> None:
     state = ejected()
     state.begin(5.0, streamed=True)

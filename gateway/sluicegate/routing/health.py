@@ -126,6 +126,7 @@ class DeploymentState:
     since: float = -math.inf  # when it was ejected or restored: earlier attempts show nothing
     probing: bool = False
     chosen_until: float = -math.inf  # a request is on its way to probe it
+    back_by: float = -math.inf  # when the probe began that has brought it back, until one ends well
     hearsay: Hearsay = field(default_factory=Hearsay)
     streamed: Latency = field(default_factory=Latency)  # to the first event with output
     whole: Latency = field(default_factory=Latency)  # to the whole answer
@@ -160,10 +161,12 @@ class DeploymentState:
         latency.measure(now, now - began)
         if self.out and began >= self.since:
             self._restore(now)
+            self.back_by = began
 
     def succeeded(self, now: float, began: float) -> None:
         """An attempt has ended well."""
-        if began >= self.since:
+        if began >= self.since or began == self.back_by:
+            self.back_by = -math.inf
             self.failures = 0
             self.recent.add(now, 1, 0)
 
@@ -180,13 +183,14 @@ class DeploymentState:
 
         `wait`: it asked to be left alone for so many seconds.
         """
-        if began < self.since or (self.out and now < self.until):
+        breaks_off = began == self.back_by  # the probe, whose answer has brought it back too soon
+        if (began < self.since and not breaks_off) or (self.out and now < self.until):
             return  # what began before its ejection, or was a last resort during it
         self.failures += 1
         self.recent.add(now, 1, 1)
         if wait is not None:
             self._eject(now, min(wait, LONGEST_WAIT), cause)
-        elif cause.lasting or self.out or self.failures >= cooldown.failures:
+        elif cause.lasting or self.out or breaks_off or self.failures >= cooldown.failures:
             self._eject(now, self.next_ejection(now, cooldown.duration), cause)
         else:
             attempts, failures = self.recent.counts(now)
@@ -242,6 +246,7 @@ class DeploymentState:
     def _turn_over(self, now: float) -> None:
         self.since = now
         self.probing = False
+        self.back_by = -math.inf
         self.chosen_until = self.hearsay.probed_until = -math.inf
         self.failures = 0
         self.recent.clear()
