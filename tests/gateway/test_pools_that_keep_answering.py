@@ -214,6 +214,14 @@ async def test_the_error_that_is_told_is_the_most_useful_one(rig: Rig) -> None:
     assert len(answer.headers["x-sluicegate-attempts"].split(";")) == 4
 
 
+async def test_a_wait_that_is_known_is_told_before_one_that_is_not(rig: Rig) -> None:
+    vague = answers(b'{"error":{"message":"vague"}}', 429)
+    exact = answers(b'{"error":{"message":"exact"}}', 429, [("Retry-After", "40")])
+    gateway, _ = await rig.pool(vague, exact, vague)
+    answer = await gateway.post(GOOD)
+    assert (answer.status, answer.headers.get("retry-after")) == (429, "40")
+
+
 async def test_health_outlives_a_reload_and_a_new_credential_starts_afresh(rig: Rig) -> None:
     first, second = await rig.upstream(answers(b"{}", 401)), await rig.upstream(sound)
     one, other = member(first, "first"), member(second, "second", priority=1)

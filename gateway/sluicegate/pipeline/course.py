@@ -8,6 +8,7 @@ take over. `routing.attempts` decides what comes next; this module waits and ask
 from __future__ import annotations
 
 import asyncio
+import math
 from time import monotonic
 from typing import NamedTuple
 
@@ -347,7 +348,7 @@ class _Course:
             self._tried,
             key=lambda each: (
                 usefulness(each.failure.outcome),
-                -(each.failure.error.retry_after or 0.0),
+                -_wait(each.failure.error),
                 each.at,
             ),
             default=None,
@@ -368,6 +369,11 @@ class _Course:
             return nothing_to_try(self._plan.request.model, self._visited[0])
         self._plan.route, self._plan.target = told.route, told.failed.target
         return told.failed.failure.error
+
+
+def _wait(error: ApiError) -> float:
+    """Seconds after which it may be tried again; unknown is longer than any that is known."""
+    return math.inf if error.retry_after is None else error.retry_after
 
 
 def nothing_to_try(name: str, route: Route[Connector]) -> ApiError:
