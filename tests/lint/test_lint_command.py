@@ -218,3 +218,43 @@ def test_without_a_path_it_says_what_is_missing() -> None:
     result = run()
     assert result.exit_code == 2
     assert "PATH" in result.output
+
+
+MODEL = """\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: gpt}
+spec:
+  provider: {%s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "pricing", "known"),
+    [
+        ("openai: {model: gpt-4.1}", "", True),
+        ("openai: {model: my-own}", "", False),
+        ("openai: {model: my-own}", 'pricing: {input: "1", output: "2"}', True),
+        ("openai: {model: my-own}", 'pricing: {input: "1"}', False),
+        ("anthropic: {model: my-own}", "", False),
+        ("vertexAI: {model: gemini-2.5-flash, project: p, location: us-central1}", "", True),
+        ("vertexAI: {model: my-own, project: p, location: us-central1}", "", False),
+        ("bedrock: {model: amazon.nova-lite-v1:0, region: us-east-1}", "", True),
+        ("bedrock: {model: my-own, region: us-east-1}", "", False),
+        ("gemini: {model: gemini-2.5-flash}", "", True),
+    ],
+)
+def test_a_model_that_nobody_has_a_price_of(
+    tmp_path: Path, provider: str, pricing: str, known: bool
+) -> None:
+    text = MODEL % provider + (f"  {pricing}\n" if pricing else "")
+    result = run(written(tmp_path, a=text))
+    assert result.exit_code == 0
+    told = [line for line in result.output.splitlines() if "no price is known" in line]
+    assert len(told) == (not known)
+    assert all("spec.provider" in line and "a.yaml:5:" in line for line in told)
+
+
+def test_any_model_and_what_costs_nothing_need_no_price(tmp_path: Path) -> None:
+    passed_on = MODEL.replace("spec:", "spec:\n  model: openai/*") % 'openai: {model: "*"}'
+    assert "no price" not in run(written(tmp_path, a=passed_on, b=GOOD)).output

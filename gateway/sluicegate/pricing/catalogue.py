@@ -33,6 +33,11 @@ def load() -> None:
     get_snapshot()
 
 
+def has_prices(provider: str) -> bool:
+    """Whether the catalogue knows this provider, by its name in metrics."""
+    return provider in _PROVIDERS
+
+
 def catalogue_steps(provider: str, model: str, service_tier: str | None, at: float) -> Steps | None:
     """The prices of `model` at `provider`; None where the catalogue does not know it.
 
