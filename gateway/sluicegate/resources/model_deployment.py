@@ -296,7 +296,7 @@ class ModelDeploymentSpec(Fields):
         ge=0,
         le=1_000_000,
         description="Share of the requests among the deployments of the same priority: 3 gets "
-        "three times what 1 gets, 0 gets none.",
+        "three times what 1 gets, 0 is asked only when the others fail.",
     )
     priority: int = Field(
         0,
