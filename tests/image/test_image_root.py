@@ -20,6 +20,9 @@ INSTRUCTIONS = [
 ]
 PLACE = "/opt/sluicegate"
 
+# Built once, by one of xdist's workers; where pip has nothing cached it fetches 60 MB.
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("image")]
+
 
 def arguments(instruction: str) -> Iterator[list[str]]:
     return (words[1:] for words in INSTRUCTIONS if words[0] == instruction)
