@@ -6,6 +6,7 @@ from typing import Literal
 import pytest
 
 from gateway_rig import Rig
+from responses_wire import answer_body
 from running_gateway import key_entry, openai_entry
 from scripted_upstream import answers
 from sluicegate.config import OpenAIUpstream
@@ -87,3 +88,19 @@ async def test_a_model_or_an_account_that_is_not_there(
         f"default/first={outcome}({status});default/second={outcome}({status})"
     )
     assert (answer.status, answer.error["code"]) == (client_status, code)
+
+
+async def test_no_upstream_is_asked_for_a_model_without_a_name(rig: Rig) -> None:
+    upstream = await rig.upstream(answers(answer_body()))
+    gateway = await rig.gateway(
+        key_entry(),
+        openai_entry(upstream.base_url, name="all", model="pre/*", upstream_model="*"),
+        openai_entry(upstream.base_url, name="one", model="own/*", upstream_model="fixed"),
+    )
+    for name in ("pre/", "pre/*"):
+        answer = await gateway.post(json.dumps({"model": name, "input": "hi"}).encode())
+        assert (answer.status, answer.error["code"]) == (400, "model_not_found")
+    assert not upstream.calls
+    for name in ("pre/m", "own/"):
+        answer = await gateway.post(json.dumps({"model": name, "input": "hi"}).encode())
+        assert answer.status == 200

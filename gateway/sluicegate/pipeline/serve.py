@@ -145,7 +145,7 @@ def identify(gateway: Gateway, live: Live, headers: Mapping[str, str]) -> Caller
 def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector], str]:
     """The pool that the caller means by `model`, and its plain name. Raises ApiError (400, 403)."""
     found = live.snapshot.resolve(caller.namespace, model)
-    if found is None:
+    if found is None or not _names_a_model(*found):
         raise ApiError(
             400,
             f"The requested model '{model[:_SHOWN]}' does not exist.",
@@ -155,6 +155,13 @@ def find_route(live: Live, caller: Caller, model: str) -> tuple[Route[Connector]
     if not may_call(caller, found[0].pool.model):
         raise model_refused(caller, model[:_SHOWN])
     return found
+
+
+def _names_a_model(route: Route[Connector], name: str) -> bool:
+    """Whether there is a model's name where upstreams are passed on what a `*` stands for."""
+    if route.prefix is None or name[len(route.prefix) :] not in {"", "*"}:
+        return True
+    return all(target.deployment.upstream.model != "*" for tier in route.tiers for target in tier)
 
 
 def _account(
