@@ -414,9 +414,11 @@ def test_weights_are_by_weight_else_by_rpm() -> None:
     assert len(told) == 1, "a deployment that gets nothing is told"
 
 
-def test_other_strategies_share_by_no_weight() -> None:
+def test_other_strategies_share_by_weight_only() -> None:
     least_busy = "router_settings: {routing_strategy: least-busy}\n"
     found = pool(entry("a", ", weight: 3") + entry("a", ", rpm: 200"), least_busy)
+    assert [each.get("weight", 1) for each in specs(found).values()] == [3, 1]
+    found = pool(entry("a", ", rpm: 600") + entry("a", ", rpm: 200"), least_busy)
     assert [each.get("weight", 1) for each in specs(found).values()] == [1, 1]
 
 

@@ -53,10 +53,11 @@ def strategy(router: Section) -> str | None:
 
 
 def place_in_pool(drafts: Sequence[Draft], findings: Findings, *, weighted: bool) -> None:
-    """Give the deployments of one pool their `priority` and, where it is `weighted`, `weight`.
+    """Give the deployments of one pool their `priority` and `weight`.
 
     LiteLLM takes those of the lowest `order` first and those without one last. Shares are by
     `weight`, else by `rpm`, else by `tpm`: by the first of these that the first deployment has.
+    Where they are not chosen as `weighted`, only a `weight` is a wish for one.
     """
     orders = [draft.order for draft in drafts if draft.order is not None]
     last = max(orders, default=-1) + 1
@@ -64,14 +65,15 @@ def place_in_pool(drafts: Sequence[Draft], findings: Findings, *, weighted: bool
         priority = draft.order if draft.order is not None else last
         if priority:
             draft.spec["priority"] = min(priority, _PRIORITIES)
-    by = next((key for key in ("weight", "rpm", "tpm") if key in drafts[0].shares), None)
-    if by is None or len(drafts) == 1 or not weighted:
+    keys = ("weight", "rpm", "tpm") if weighted else ("weight",)
+    by = next((key for key in keys if key in drafts[0].shares), None)
+    if by is None or len(drafts) == 1:
         return
-    shares = [draft.shares.get(by, Decimal(0)) for draft in drafts]
+    shares = [draft.shares.get(by, Decimal(0 if weighted else 1)) for draft in drafts]
     for draft, weight in zip(drafts, weights(shares), strict=True):
         if weight != 1:
             draft.spec["weight"] = weight
-        if by not in draft.shares:
+        if weighted and by not in draft.shares:
             findings.warning(
                 draft.place,
                 f"has no {by}, by which the others of its model share: it gets nothing while one "
