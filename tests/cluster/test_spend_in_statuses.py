@@ -173,6 +173,13 @@ async def test_many_subjects_and_a_store_that_hangs(valkey: ValkeyProcess) -> No
         "key:a/0": 7,
         "key:a/1200": 7,
     }
+    await valkey.command("HSET", counts_key("key:a/0"), "m", "9" * 30)
+    assert await reader.read({"key:a/0": "30d"}) == {}
+    # A user that may not read the counts hears so, not that nothing was spent.
+    await valkey.command("ACL", "SETUSER", "other", "on", ">word", "~x", "+@all")
+    other = SpentReader(valkey.url.replace("redis://", "redis://other:word@"))
+    with pytest.raises(StoreUnavailable):
+        await other.read({"key:a/0": "30d"})
     valkey.hang()
     with pytest.raises(StoreUnavailable):
         await reader.read({"key:a/0": "30d"})

@@ -134,7 +134,12 @@ class PostgresReader:
         self._url = url
         self._connection = _connect(url)
         self._connection.read_only = True
-        if not _version(self._connection):
+        try:
+            there = _version(self._connection)
+        except psycopg.Error as error:
+            self._connection.close()
+            raise StoreUnavailable(_said(url, error)) from error
+        if not there:
             self._connection.close()
             raise NoLedger("there is no ledger in this database yet")
 

@@ -13,6 +13,8 @@ from sluicegate.limits.shared import StoreUnavailable
 from sluicegate.limits.subjects import counts_key
 
 _AT_ONCE = 500  # subjects
+_NO_COUNTS = "WRONGTYPE"  # what the server says of a key that is no hash
+_MOST = 1 << 63  # what it can count up to
 
 
 class Spent(NamedTuple):
@@ -70,9 +72,11 @@ def _or_raise(reply: object) -> object:
 
 
 def _money(reply: object, start: int) -> int | None:
-    """None: nothing since then."""
+    """None: nothing since then. Raises what the server refuses the question with."""
+    if not str(reply).startswith(_NO_COUNTS):
+        _or_raise(reply)
     try:
         since, money = (int(each) for each in cast("list[bytes]", reply))
     except (TypeError, ValueError):  # not there, or not a count
         return None
-    return money if since >= start and money > 0 else None
+    return money if since >= start and 0 < money < _MOST else None
