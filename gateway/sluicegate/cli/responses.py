@@ -76,4 +76,7 @@ def responses_command(
 def _read_text() -> str:
     if sys.stdin.isatty():
         raise click.UsageError("give TEXT, or pipe it in")
-    return sys.stdin.buffer.read(_MOST_STDIN).decode("utf-8", "replace")
+    text = sys.stdin.buffer.read(_MOST_STDIN).decode("utf-8", "replace")
+    if not text.strip():
+        raise click.UsageError("give TEXT: nothing has come through the pipe")
+    return text

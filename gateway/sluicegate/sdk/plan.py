@@ -5,9 +5,10 @@ The only other place that knows what a program gave is each provider's `direct.p
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -102,6 +103,8 @@ def plan_call(
     if unknown:
         raise TypeError(f"unexpected keyword argument {unknown[0]!r}; see extra_body")
     check_types(arguments, stream=stream)
+    if not isinstance(cast("object", model), str):
+        raise openai.OpenAIError("the model must be a string, as in 'openai/gpt-4o'")
     request = _request(model, input_, arguments, stream=stream)
     names = (model, *arguments.get("fallbacks", ()))
     targets = tuple(_target(name, model, arguments, may_block=may_block) for name in names)
@@ -124,10 +127,38 @@ def _request(
     given = {name: value for name, value in body.items() if not _left_out(value)}
     failure: openai.OpenAIError
     try:
+        _check_sayable(given, stream=stream)
         return decode_request(msgspec.json.encode(given, enc_hook=_plain))
     except ApiError as refused:
         failure = status_error(refused, refused.status, shown_request(None), {})
+    except (UnicodeEncodeError, RecursionError):
+        refused = ApiError(400, "The request holds half a character, or is nested too deeply.")
+        failure = status_error(refused, 400, shown_request(None), {})
     raise failure
+
+
+def _check_sayable(given: Mapping[str, object], *, stream: bool) -> None:
+    """Raises ApiError (400) where something else would be sent than was meant."""
+    if given.get("stream", False) is not stream:
+        raise ApiError(400, "Give stream as a keyword, not in extra_body.", param="stream")
+    for name, value in given.items():
+        problem = _unsayable(value)
+        if problem is not None:
+            raise ApiError(400, f"{name} holds {problem}, which JSON can't say.", param=name)
+
+
+def _unsayable(value: object) -> str | None:
+    """What of a value would become something else in JSON."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "bytes"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    inside: Iterable[object] = ()
+    if isinstance(value, dict):
+        inside = cast("dict[object, object]", value).values()
+    elif isinstance(value, list | tuple):
+        inside = cast("Sequence[object]", value)
+    return next((found for each in inside if (found := _unsayable(each)) is not None), None)
 
 
 def _left_out(value: object) -> bool:
