@@ -144,6 +144,7 @@ async def served_folder(
     for name, text in manifests.items():
         (folder / name).write_text(text)
     places = ("--manifests", str(folder), "--state-dir", str(root / "state"))
-    environ = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+    certificates = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    environ = {name: os.environ[name] for name in certificates if name in os.environ}
     async with served(*places, *options, environ=environ) as one:
         yield ServedFolder(one.process, one.port, one.admin_port, one.log, folder)

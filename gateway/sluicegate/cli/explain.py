@@ -6,7 +6,6 @@ Guide: docs/explain.md.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import time
@@ -27,7 +26,7 @@ from sluicegate.cli.rehearsal import Question
 from sluicegate.compile import Compilation, Settings, compile_all
 from sluicegate.model import ApiError
 from sluicegate.resources import ResourceRef, load_text
-from sluicegate.telemetry.logs import LOGGER
+from sluicegate.telemetry.logs import silenced
 from sluicegate.transport import Transport, TransportSettings
 
 Format: TypeAlias = Literal["text", "json"]
@@ -90,11 +89,10 @@ def command(
     asked = _request(model, request, stream=stream, max_output_tokens=max_output_tokens)
     imagined = Imagined(_compiled(manifests, config_namespace), _health(admin))
     headers = {} if end_user is None else {"x-sluicegate-end-user": end_user}
-    # Attempts that are made up are not to be logged.
-    LOGGER.setLevel(logging.CRITICAL)
     try:
         caller = _caller(imagined, key, namespace or "default")
-        found = asyncio.run(_explained(imagined, caller, asked, headers))
+        with silenced():  # attempts that are made up are not to be logged
+            found = asyncio.run(_explained(imagined, caller, asked, headers))
     except ApiError as error:
         where, _, name = (key or "").rpartition("/")
         found = Explanation(

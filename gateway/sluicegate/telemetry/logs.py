@@ -5,8 +5,10 @@ Never a key, a credential, or the words of a request.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Generator
 from datetime import UTC, datetime
 
 import msgspec
@@ -32,6 +34,17 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+@contextlib.contextmanager
+def silenced() -> Generator[None]:
+    """Nothing is logged for the length of the block."""
+    before = LOGGER.level
+    LOGGER.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(before)
 
 
 def log(level: int, message: str, fields: dict[str, object] | None = None) -> None:
