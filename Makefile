@@ -43,9 +43,9 @@ check-crds: setup
 		&& .venv/bin/sluicegate crds --check helm/sluicegate/files/crds
 
 check-docs: setup
-	@echo "check: generated pages"; $(PY) scripts/provider_table.py --check \
-		&& $(PY) scripts/resource_reference.py --check && $(PY) scripts/log_tools.py --check \
-		&& $(PY) scripts/metric_list.py --check && $(PY) scripts/chart_reference.py --check
+	@echo "check: generated pages"; $(PY) -m scripts.provider_table --check \
+		&& $(PY) -m scripts.resource_reference --check && $(PY) -m scripts.log_tools --check \
+		&& $(PY) -m scripts.metric_list --check && $(PY) -m scripts.chart_reference --check
 
 check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
@@ -82,9 +82,9 @@ crds: setup ## make crds/ anew from the models
 	@.venv/bin/sluicegate crds --write crds && .venv/bin/sluicegate crds --write helm/sluicegate/files/crds
 
 docs: setup ## make the generated pages and tables of docs/ anew
-	@$(PY) scripts/provider_table.py && $(PY) scripts/resource_reference.py \
-		&& $(PY) scripts/log_tools.py && $(PY) scripts/metric_list.py \
-		&& $(PY) scripts/chart_reference.py
+	@$(PY) -m scripts.provider_table && $(PY) -m scripts.resource_reference \
+		&& $(PY) -m scripts.log_tools && $(PY) -m scripts.metric_list \
+		&& $(PY) -m scripts.chart_reference
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)

@@ -6,7 +6,6 @@ comment above a value describes it; a value that holds others has no row, nor ne
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import yaml
+from scripts.generated_page import keep
 
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str | int | bool"
 
@@ -73,22 +73,12 @@ def page(text: str, source: str) -> str:
     return _TABLE.sub(lambda _: f"| value | default | |\n| --- | --- | --- |\n{rows}", text)
 
 
-def main() -> int:
-    """Write the table, or judge it. The answer is the exit status."""
-    parser = argparse.ArgumentParser(description="The table of values in the chart's README.")
-    parser.add_argument("--check", action="store_true", help="write nothing; 1 if not current")
-    check: bool = parser.parse_args().check
-    readme = CHART / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    made = page(text, (CHART / "values.yaml").read_text(encoding="utf-8"))
-    if made == text:
-        return 0
-    if check:
-        sys.stderr.write("helm/sluicegate/README.md is not current: run `make docs`\n")
-        return 1
-    readme.write_text(made, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    source = (CHART / "values.yaml").read_text(encoding="utf-8")
+    sys.exit(
+        keep(
+            CHART / "README.md",
+            lambda text: page(text, source),
+            "The table of values in the chart's README.",
+        )
+    )

@@ -7,11 +7,12 @@ sends a record to a server and finds each of them there.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
 from typing import NamedTuple
+
+from scripts.generated_page import keep
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "logging.md"
 _TABLE = re.compile(r"(?P<begin><!-- table: tools -->\n).*?(?P<end><!-- /table -->)", re.DOTALL)
@@ -186,23 +187,5 @@ def _table() -> str:
     return "".join(rows)
 
 
-def main() -> int:
-    """Write the page, or judge it. The answer is the exit status."""
-    parser = argparse.ArgumentParser(description="The table of docs/logging.md.")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; 1 if it is not current"
-    )
-    check: bool = parser.parse_args().check
-    text = PAGE.read_text(encoding="utf-8")
-    made = page(text)
-    if made == text:
-        return 0
-    if check:
-        sys.stderr.write("docs/logging.md is not current: run `make docs`\n")
-        return 1
-    PAGE.write_text(made, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep(PAGE, page, "The table of docs/logging.md."))

@@ -5,7 +5,6 @@ Without an argument it writes the table; with `--check` it only says whether the
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from decimal import Decimal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from scripts.generated_page import keep
 
 from sluicegate.config import (
     AmbientCredential,
@@ -112,23 +112,5 @@ def _labels(family: Metric) -> list[str]:
     return [label for label in found if label != "le"]
 
 
-def main() -> int:
-    """Write the page, or judge it. The answer is the exit status."""
-    parser = argparse.ArgumentParser(description="The table of docs/metrics.md.")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; 1 if it is not current"
-    )
-    check: bool = parser.parse_args().check
-    text = PAGE.read_text(encoding="utf-8")
-    made = page(text)
-    if made == text:
-        return 0
-    if check:
-        sys.stderr.write("docs/metrics.md is not current: run `make docs`\n")
-        return 1
-    PAGE.write_text(made, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep(PAGE, page, "The table of docs/metrics.md."))

@@ -6,13 +6,14 @@ stands between `<!-- table: NAME -->` and `<!-- /table -->`.
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
+
+from scripts.generated_page import keep
 
 from sluicegate.api.support import CONTENT, FEATURES, Row, Support, SupportTable
 from sluicegate.providers import anthropic, bedrock, gemini, openai, vertex_ai
@@ -137,23 +138,5 @@ def _drawn(rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def main() -> int:
-    """Write the page, or judge it. The answer is the exit status."""
-    parser = argparse.ArgumentParser(description="The tables of docs/providers.md.")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; 1 if it is not current"
-    )
-    check: bool = parser.parse_args().check
-    text = PAGE.read_text(encoding="utf-8")
-    made = page(text)
-    if made == text:
-        return 0
-    if check:
-        sys.stderr.write("docs/providers.md is not current: run `make docs`\n")
-        return 1
-    PAGE.write_text(made, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(keep(PAGE, page, "The tables of docs/providers.md."))
