@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from urllib.parse import urlsplit
 
 import psycopg
@@ -11,6 +10,8 @@ from psycopg.rows import TupleRow
 
 from sluicegate.ledger.schema import POSTGRES_INSERT, POSTGRES_MIGRATIONS, TABLE
 from sluicegate.ledger.store import (
+    GROUPS,
+    NOTHING_SPENT,
     Grouping,
     NoLedger,
     Pairing,
@@ -29,15 +30,7 @@ _PART = "ledger"
 _CONNECT = 5  # seconds
 _SILENCE = 15_000  # milliseconds until a server that is gone without a word is given up
 _PATIENCE = b"SET LOCAL statement_timeout = '60s'"
-_GROUPS: dict[Grouping | Pairing, str] = {
-    "key": "namespace || '/' || key",
-    "end-user": "end_user",
-    "key end-user": "namespace || '/' || key || ' ' || end_user",
-    "namespace deployment": "namespace || ' ' || deployment",
-    "model": "model",
-    "tag": "tag.key || '=' || tag.value",
-    "day": "to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
-}
+_GROUPS = {**GROUPS, "day": "to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD')"}
 _TAGS = f" LEFT JOIN LATERAL jsonb_each_text({TABLE}.tags) AS tag ON true"
 
 
@@ -152,7 +145,7 @@ class PostgresReader:
     def total(self, since: float | None) -> Spend:
         """See Reader."""
         found = self._ask("NULL::text", since)
-        return found[0] if found else Spend(None, 0, 0, 0, 0, Decimal(0), 0, 0)
+        return found[0] if found else NOTHING_SPENT
 
     def _ask(
         self, group: str, since: float | None, until: float | None = None, source: str = ""

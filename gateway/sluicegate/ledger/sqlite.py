@@ -13,6 +13,8 @@ import msgspec
 
 from sluicegate.ledger.schema import COLUMNS, SQLITE_MIGRATIONS, TABLE, sqlite_insert
 from sluicegate.ledger.store import (
+    GROUPS,
+    NOTHING_SPENT,
     Grouping,
     NoLedger,
     Pairing,
@@ -37,15 +39,7 @@ _REFUSED = (
     *(sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError),
     *(sqlite3.ProgrammingError, msgspec.DecodeError, UnicodeError, OverflowError),
 )
-_GROUPS: dict[Grouping | Pairing, str] = {
-    "key": "namespace || '/' || key",
-    "end-user": "end_user",
-    "key end-user": "namespace || '/' || key || ' ' || end_user",
-    "namespace deployment": "namespace || ' ' || deployment",
-    "model": "model",
-    "tag": "tag.key || '=' || tag.value",
-    "day": "date(time, 'unixepoch')",
-}
+_GROUPS = {**GROUPS, "day": "date(time, 'unixepoch')"}
 _TAGS = f" LEFT JOIN json_each({TABLE}.tags) AS tag"
 
 
@@ -132,7 +126,7 @@ class SqliteReader:
     def total(self, since: float | None) -> Spend:
         """See Reader."""
         found = self._ask("NULL", since)
-        return found[0] if found else Spend(None, 0, 0, 0, 0, Decimal(0), 0, 0)
+        return found[0] if found else NOTHING_SPENT
 
     def _ask(
         self, group: str, since: float | None, until: float | None = None, source: str = ""

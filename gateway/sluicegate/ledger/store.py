@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 Grouping: TypeAlias = Literal["key", "end-user", "model", "tag", "day"]
@@ -34,6 +35,20 @@ class Spend(NamedTuple):
     cost_usd: Decimal
     unpriced: int  # calls that had tokens, and no known price
     estimated: int  # calls whose tokens are not the upstream's own count
+
+
+# What is asked for by its name, as every database writes it; the day is each one's own.
+GROUPS: Mapping[Grouping | Pairing, str] = MappingProxyType(
+    {
+        "key": "namespace || '/' || key",
+        "end-user": "end_user",
+        "key end-user": "namespace || '/' || key || ' ' || end_user",
+        "namespace deployment": "namespace || ' ' || deployment",
+        "model": "model",
+        "tag": "tag.key || '=' || tag.value",
+    }
+)
+NOTHING_SPENT = Spend(None, 0, 0, 0, 0, Decimal(0), 0, 0)
 
 
 class Store(Protocol):
