@@ -84,6 +84,7 @@ class Account:
         "_books",
         "_call",
         "_caller",
+        "_expected_input",
         "_logs_content",
         "_request",
         "_request_id",
@@ -125,8 +126,16 @@ class Account:
         self._logs_content = logs_content
         self.trace = trace
         self.attempts: list[AttemptEvent] = []  # those that were sent, where there is a trace
+        self._expected_input: int | None = None
         self.usage = _NOTHING
         self.cost: Decimal | None = _FREE  # None: of one of them it is not known
+
+    @property
+    def expected_input(self) -> int:
+        """Tokens that the request has by its size; looked through once, and only if asked for."""
+        if self._expected_input is None:
+            self._expected_input = input_tokens(self._request.body)
+        return self._expected_input
 
     def sending(self, target: Target[Connector], model: str, upstream_model: str) -> None:
         """A call of `target` goes out now; `model` is the public name."""
@@ -137,7 +146,7 @@ class Account:
         if self.trace is not None:
             call.span_id = new_span_id()
         if self._books.ledger is not None:
-            expected = Usage(input_tokens=input_tokens(self._request.body))
+            expected = Usage(input_tokens=self.expected_input)
             cost = answer_cost(called, expected, at=call.time)
             begun = self._record(call, INTERRUPTED, None, expected, cost, estimated=True)
             self._books.ledger.begin(begun)
@@ -193,7 +202,7 @@ class Account:
         if known is not None and not _plausible(known):
             known = None
         written = output_tokens(sse.parse_frame(answer).data if self._streamed else answer)
-        return at_least(known, input_tokens(self._request.body), written)
+        return at_least(known, self.expected_input, written)
 
     def _settle(
         self,

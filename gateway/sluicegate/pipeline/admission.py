@@ -35,7 +35,6 @@ from sluicegate.pipeline.asking import end_user
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
 from sluicegate.pricing import Priced, answer_cost
-from sluicegate.pricing.estimate import input_tokens
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
@@ -75,11 +74,20 @@ class Admission:
     `headers` tell the client how it stands, `too_dear` are the ids of pools that were passed over.
     """
 
-    __slots__ = ("_money", "_plan", "_reservations", "_subjects", "headers", "too_dear")
+    __slots__ = (
+        "_expected",
+        "_money",
+        "_plan",
+        "_reservations",
+        "_subjects",
+        "headers",
+        "too_dear",
+    )
 
     def __init__(self, plan: Plan, subjects: Sequence[_Subject]) -> None:
         self._plan = plan
         self._subjects = subjects
+        self._expected = _expected(plan)
         self._reservations: list[Reservation] = []
         self._money = 0  # nano-USD that are reserved
         self.headers: tuple[tuple[str, str], ...] = ()
@@ -88,7 +96,7 @@ class Admission:
     async def begin(self) -> None:
         """Reserve what the request is expected to take. Raises ApiError (429, 503)."""
         plan = self._plan
-        tokens, self._money = _sum(_expected(plan)), self._dearest(plan.route, plan.name)
+        tokens, self._money = _sum(self._expected), self._dearest(plan.route, plan.name)
         claims = [each.claim(1, tokens, self._money) for each in self._subjects]
         if claims:
             refusal = await self._reserve(claims)
@@ -140,7 +148,7 @@ class Admission:
         plan = self._plan
         return max(
             (
-                _expected_cost(plan, route, name, target)
+                _expected_cost(plan, self._expected, route, name, target)
                 for tier in route.tiers
                 for target in tier
                 if target.admits(plan.caller.namespace)
@@ -194,10 +202,11 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
     subjects = _of_deployment(plan, target)
     if not subjects:
         return None
+    expected = _expected(plan)
     priced = any(each.ceiling.money is not None for each in subjects)
-    money = _expected_cost(plan, plan.route, plan.name, target) if priced else 0
-    tokens = _sum(_expected(plan))
-    return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
+    money = _expected_cost(plan, expected, plan.route, plan.name, target) if priced else 0
+    claims = [each.claim(1, _sum(expected), money) for each in subjects]
+    return await _reserve(plan.gateway, claims)
 
 
 def settle(plan: Plan, admission: Admission | None) -> None:
@@ -309,7 +318,7 @@ def _nameless(caller: Caller) -> ApiError:
 def _expected(plan: Plan) -> Usage:
     """What the request may use: by its size, and the bound that the client sets on the answer."""
     output = plan.request.fields.max_output_tokens or _USUAL_OUTPUT
-    return Usage(input_tokens(plan.request.body), max(0, min(output, _MOST_TOKENS)))
+    return Usage(plan.account.expected_input, max(0, min(output, _MOST_TOKENS)))
 
 
 def _sum(usage: Usage) -> int:
@@ -317,12 +326,12 @@ def _sum(usage: Usage) -> int:
 
 
 def _expected_cost(
-    plan: Plan, route: Route[Connector], name: str, target: Target[Connector]
+    plan: Plan, expected: Usage, route: Route[Connector], name: str, target: Target[Connector]
 ) -> int:
     """In nano-USD; 0: no price is known."""
     model = upstream_model(route, target, name)
     priced = Priced(target.connector.provider, model, target.deployment.pricing)
-    cost = answer_cost(priced, _expected(plan), at=plan.gateway.clock())
+    cost = answer_cost(priced, expected, at=plan.gateway.clock())
     return 0 if cost is None else _bounded(cost)
 
 
