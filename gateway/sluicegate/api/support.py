@@ -110,32 +110,7 @@ _FORMATS: Mapping[type, str] = {
     JsonSchemaFormat: "text.format.json_schema",
     JsonObjectFormat: "text.format.json_object",
 }
-# Parameters that are features by having a value, whichever; 0 of some asks for nothing.
-_PLAIN = frozenset(
-    {
-        "instructions",
-        "max_output_tokens",
-        "temperature",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "max_tool_calls",
-        "metadata",
-        "user",
-        "safety_identifier",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "prompt_cache_options",
-        "stream_options",
-        "context_management",
-        "client_metadata",
-        "moderation",
-        "access_programs",
-        "background_options",
-        "image",
-    }
-)
+# 0 of these asks for nothing.
 _OFF = frozenset({"presence_penalty", "frequency_penalty", "top_logprobs"})
 
 
@@ -195,6 +170,8 @@ _SPECIAL: Mapping[str, Callable[[Parameters], Iterator[str]]] = {
     "text": _text,
     "reasoning": _reasoning,
 }
+# All others are features by having a value, whichever.
+_PLAIN = frozenset(name for name in FEATURES if "." not in name) - _SPECIAL.keys()
 
 
 def check(

@@ -13,10 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-from msgspec import Raw
-
-from sluicegate.api.custom_input import INPUT
 from sluicegate.api.items import (
     CallOutput,
     Compaction,
@@ -37,7 +33,6 @@ from sluicegate.api.items import (
 )
 from sluicegate.api.omissions import Omissions
 from sluicegate.api.toolset import function_name
-from sluicegate.model import ApiError
 from sluicegate.wires.anthropic_messages.body import (
     Block,
     InputBlock,
@@ -52,12 +47,12 @@ from sluicegate.wires.anthropic_messages.body import (
 from sluicegate.wires.anthropic_messages.content import blocks, text_blocks
 from sluicegate.wires.anthropic_messages.terms import Dialect
 from sluicegate.wires.anthropic_messages.thinking import unseal_thinking
+from sluicegate.wires.call_input import call_input
 
 _LONGEST_NAME = 64
 _OPENING = "(The conversation begins.)"
 _NOT_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _THINKING = (ThinkingBlock, RedactedThinkingBlock)
-_arguments = msgspec.json.Decoder(dict[str, Raw])
 
 
 class History(NamedTuple):
@@ -191,7 +186,7 @@ class _Told:
         self._called[name] = None
         wire_id = self._wire_id(item.call_id)
         turn = self._turn("assistant")
-        turn.blocks.append(ToolUseBlock(wire_id, name, _input(item, where)))
+        turn.blocks.append(ToolUseBlock(wire_id, name, call_input(item, where)))
         turn.calls.append((item.call_id, wire_id))
 
     def _wire_id(self, call_id: str) -> str:
@@ -281,20 +276,3 @@ def _unsigned(turns: Sequence[_Turn]) -> bool:
 
 def _wire_name(name: str, namespace: str | None) -> str:
     return function_name(_NOT_ID.sub("_", name) or "_", namespace, _LONGEST_NAME)
-
-
-def _input(item: FunctionCall | CustomToolCall, where: str) -> Raw:
-    """The call's input as the API has it: a JSON object."""
-    if isinstance(item, CustomToolCall):
-        return Raw(msgspec.json.encode({INPUT: item.input}))
-    arguments = item.arguments.strip() or "{}"
-    try:
-        _arguments.decode(arguments)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ApiError(
-            400,
-            f"Invalid '{where}.arguments': expected a JSON object.",
-            code="invalid_value",
-            param=f"{where}.arguments",
-        ) from error
-    return Raw(arguments.encode())
