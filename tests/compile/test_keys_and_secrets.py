@@ -156,11 +156,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "google": {"google": {"secretRef": {"name": "s", "key": "google"}}},
 }
 PROVIDERS: dict[str, dict[str, str]] = {
-    "openai": {"model": "m"},
-    "anthropic": {"model": "m"},
-    "gemini": {"model": "m"},
-    "vertexAI": {"model": "m", "project": "p", "location": "eu"},
-    "bedrock": {"model": "m", "region": "us-west-2"},
+    "openai": {"model": "gpt-4.1"},
+    "anthropic": {"model": "claude-sonnet-4-5"},
+    "gemini": {"model": "gemini-2.5-flash"},
+    "vertexAI": {"model": "gemini-2.5-flash", "project": "p", "location": "eu"},
+    "bedrock": {"model": "amazon.nova-lite-v1:0", "region": "us-west-2"},
     "echo": {},
 }
 FITS = {
@@ -243,7 +243,7 @@ def with_key(base_url: str, namespace: str = "team") -> list[Resource | Secret]:
             "d",
             namespace,
             {
-                "provider": {"openai": {"model": "m", "baseURL": base_url}},
+                "provider": {"openai": {"model": "gpt-4.1", "baseURL": base_url}},
                 "credentials": {"secretRef": {"name": "s", "key": "k"}},
             },
         ),

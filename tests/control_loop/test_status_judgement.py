@@ -96,6 +96,17 @@ def test_why_a_gateway_refuses_is_said() -> None:
     assert "shard 03 is torn" in condition.message
 
 
+def test_a_warning_makes_nothing_less_ready() -> None:
+    warned = (*FINE, ("PriceUnknown", "True", "PriceUnknown", "no price is known for 'm'"))
+    status, reason, ready = judged(facts(conditions=warned), fleet(gateway("a", 5)))
+    assert (reason, ready) == ("Converged", "True Ready")
+    warning = status.condition("PriceUnknown")
+    assert warning is not None
+    assert (warning.status, warning.message) == ("True", "no price is known for 'm'")
+    assert status.condition("Reconciling") is None
+    assert status.condition("Stalled") is None
+
+
 def test_what_has_no_entry_is_not_programmed() -> None:
     broken = (("Accepted", "False", "InvalidSpec", "spec.weight: must be less"), FINE[1])
     status, reason, ready = judged(

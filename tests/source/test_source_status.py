@@ -98,6 +98,29 @@ def test_what_is_missing_is_told_but_is_no_failed_load(caplog: pytest.LogCapture
     )
 
 
+UNPRICED = """\
+apiVersion: sluicegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: mine}
+spec: {provider: {openai: {model: my-own}}}
+"""
+
+
+async def test_what_somebody_should_look_at_is_logged_once(
+    served: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    (served.root / "a.yaml").write_text(UNPRICED)
+    status = await served.source.load()
+    assert (status.ok, status.problems) == (True, ())
+    ((level, line),) = [each for each in lines(caplog) if "price" in each[1]]
+    assert level == logging.WARNING
+    assert "ModelDeployment default/mine: no price is known for 'my-own'" in line
+    assert line.endswith("; served as it is written")
+    (served.root / "b.yaml").write_text(echo("b"))
+    assert (await served.source.load()).loads == 2
+    assert not [each for each in lines(caplog) if "price" in each[1]]
+
+
 BROKEN_ECHO = echo("a").replace("spec: {", "spec: {weight: -1, ")
 BROKEN_KEY = api_key("k", "keyHash: no")
 

@@ -14,7 +14,6 @@ import msgspec
 from msgspec.structs import replace
 
 from sluicegate.cli.manifests import inventory_of, load
-from sluicegate.cli.unpriced import unpriced
 from sluicegate.compile import Compilation, Settings, compile_all
 from sluicegate.compile.findings import Finding, diagnostic
 from sluicegate.resources import Diagnostic, Inventory, LoadedFile, ResourceRef
@@ -92,8 +91,6 @@ def findings_of(inventory: Inventory, compilation: Compilation) -> list[Diagnost
     for ref, findings in compilation.findings.items():
         resource = compilation.inputs.resources.get(ref)
         found += [diagnostic(ref, resource, finding) for finding in _offline(ref, findings)]
-    for ref, finding in unpriced(compilation):
-        found.append(diagnostic(ref, compilation.inputs.resources.get(ref), finding))
     found.sort(key=lambda each: (each.file, each.line, each.field, each.message))
     return found
 

@@ -41,6 +41,7 @@ from sluicegate.config import (
     Upstream,
     VertexAIUpstream,
 )
+from sluicegate.pricing import is_priced
 from sluicegate.resources.durations import parse_duration
 from sluicegate.resources.model_deployment import (
     AllowedNamespaces,
@@ -77,7 +78,7 @@ def judge_deployment(resource: Resource, view: View, previous: Deployment | None
     if refused:
         return _last_good(view, previous, asked.sharing, asked.suspended, refused)
     entry, unshared = _share(asked, view)
-    return Outcome(entry, unshared + found.findings, found.uses)
+    return Outcome(entry, unshared + found.findings + _unpriced(entry, view), found.uses)
 
 
 def _last_good(
@@ -98,7 +99,8 @@ def _last_good(
     if any(refusals(asked, view.settings)):
         return Outcome(None, findings)
     entry, unshared = _share(asked, view)
-    return Outcome(entry, findings + unshared + found.findings, found.uses, kept=True)
+    findings += unshared + found.findings + _unpriced(entry, view)
+    return Outcome(entry, findings, found.uses, kept=True)
 
 
 def _newest_grants(
@@ -159,6 +161,18 @@ def _share(entry: Deployment, view: View) -> tuple[Deployment, tuple[Finding, ..
         ("spec", "allowedNamespaces", "from"),
     )
     return replace(entry, sharing=Sharing()), (finding,)
+
+
+def _unpriced(entry: Deployment, view: View) -> tuple[Finding, ...]:
+    """A warning where nobody would know what it costs."""
+    if is_priced(entry, view.now):
+        return ()
+    message = (
+        f"no price is known for {entry.upstream.model!r}: write spec.pricing, or no budget counts "
+        "what it costs (unless its answers name a model that the catalogue knows)"
+    )
+    path = ("spec", "provider")
+    return (Finding("PriceUnknown", "PriceUnknown", message, path, "warning"),)
 
 
 def _entry(parsed: ModelDeployment) -> Deployment:

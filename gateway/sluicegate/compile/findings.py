@@ -11,7 +11,7 @@ from sluicegate.resources.diagnostics import Diagnostic, Severity, field_name
 from sluicegate.resources.objects import Resource, ResourceRef
 from sluicegate.resources.yaml_documents import FieldPath
 
-ConditionType = Literal["Accepted", "ResolvedRefs", "PoolConflict", "ExpiringSoon"]
+ConditionType = Literal["Accepted", "ResolvedRefs", "PoolConflict", "PriceUnknown", "ExpiringSoon"]
 # A client key's end is announced this long before (seconds).
 EXPIRY_WARNING = 7 * 86_400
 
@@ -53,7 +53,7 @@ def conditions_of(findings: Sequence[Finding], note: str = "") -> tuple[Conditio
         _negative(findings, "Accepted", note) or _ACCEPTED,
         _negative(findings, "ResolvedRefs", "") or _RESOLVED,
     ]
-    for kind in ("PoolConflict", "ExpiringSoon"):
+    for kind in ("PoolConflict", "PriceUnknown", "ExpiringSoon"):
         first = next((finding for finding in findings if finding.condition == kind), None)
         if first is not None:
             conditions.append(Condition(kind, "True", first.reason, first.message))

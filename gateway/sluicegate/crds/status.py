@@ -35,7 +35,7 @@ class Condition(_Status):
 
     type: str = Field(
         description="Accepted, ResolvedRefs, Programmed, Ready; and while they are true "
-        "Reconciling, Stalled, PoolConflict, ExpiringSoon.",
+        "Reconciling, Stalled, PoolConflict, PriceUnknown, ExpiringSoon.",
         max_length=316,
         pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
         r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",

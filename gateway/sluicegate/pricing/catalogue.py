@@ -15,14 +15,15 @@ from sluicegate.pricing.rates import Rates, Steps
 
 CATALOGUE = f"genai-prices {genai_prices.__version__}"
 
-# Our providers' names -> the catalogue's. Azure OpenAI and others behind `openai` are priced as
-# OpenAI where the model has its name.
+# Our providers' names, in metrics and in manifests, to the catalogue's. Azure OpenAI and others
+# behind `openai` are priced as OpenAI where the model has its name.
 _PROVIDERS: Mapping[str, str] = MappingProxyType(
     {
         "openai": "openai",
         "anthropic": "anthropic",
         "gemini": "google",
         "vertex_ai": "google",
+        "vertexAI": "google",
         "bedrock": "aws",
     }
 )
@@ -34,7 +35,7 @@ def load() -> None:
 
 
 def has_prices(provider: str) -> bool:
-    """Whether the catalogue knows this provider, by its name in metrics."""
+    """Whether the catalogue knows this provider, by its name in metrics or in manifests."""
     return provider in _PROVIDERS
 
 

@@ -10,12 +10,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from sluicegate.config import Pricing
+from sluicegate.config import Deployment, Pricing
 from sluicegate.model import Usage
-from sluicegate.pricing.catalogue import catalogue_steps
+from sluicegate.pricing.catalogue import catalogue_steps, has_prices
 from sluicegate.pricing.rates import Rates, Steps, own_rates
 
 _MINUTE = 60
+_SOME = Usage(input_tokens=1, output_tokens=1)
 
 
 class Priced(NamedTuple):
@@ -45,6 +46,19 @@ def answer_cost(
     """
     steps = _steps(called, said_model, service_tier, int(at) // _MINUTE)
     return None if steps is None else steps.rates(usage.input_tokens).cost(usage)
+
+
+def is_priced(deployment: Deployment, at: float) -> bool:
+    """Whether a price is known of the model that is named there; `at` is in Unix seconds.
+
+    True of `*`, which is any model, and of providers that nobody pays.
+    """
+    upstream = deployment.upstream
+    provider = str(upstream.__struct_config__.tag)
+    if upstream.model == "*" or not has_prices(provider):
+        return True
+    called = Priced(provider, upstream.model, deployment.pricing)
+    return answer_cost(called, _SOME, at=at) is not None
 
 
 @lru_cache(maxsize=4096)

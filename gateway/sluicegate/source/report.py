@@ -23,11 +23,13 @@ class Report(NamedTuple):
     """What is wrong, one text each.
 
     `failures`: what the folder says and is not served. `unresolved`: what is referred to and is not
-    there, so that the object is left out until it is.
+    there, so that the object is left out until it is. `doubtful`: what is served as it is written,
+    though somebody should look.
     """
 
     failures: tuple[str, ...]
     unresolved: tuple[str, ...]
+    doubtful: tuple[str, ...] = ()
 
 
 def defect(error: Exception) -> str:
@@ -77,10 +79,11 @@ class Reporter:
         """
         failures = list(problems)
         unresolved: list[str] = []
+        doubtful: tuple[str, ...] = ()
         kept: dict[ResourceRef, _Told] = {}
         if compilation is not None:
             findings = _with_refusals(compilation, refused)
-            wrong = yield from _with_errors(findings)
+            wrong, doubtful = yield from _by_severity(findings)
             for ref in wrong:
                 if ref in told:
                     continue
@@ -91,7 +94,7 @@ class Reporter:
                 unresolved += kept[ref].report.unresolved
                 yield
         self._told = kept
-        return Report(tuple(failures), tuple(unresolved))
+        return Report(tuple(failures), tuple(unresolved), doubtful)
 
     def _tell(
         self,
@@ -120,17 +123,23 @@ class Reporter:
         return _Told(findings, resource, then, Report(tuple(failures), tuple(unresolved)))
 
 
-def _with_errors(
+def _by_severity(
     findings: Mapping[ResourceRef, tuple[Finding, ...]],
-) -> Generator[None, None, list[ResourceRef]]:
-    """The objects with an error, in order."""
+) -> Generator[None, None, tuple[list[ResourceRef], tuple[str, ...]]]:
+    """The objects with an error, and all warnings in words; in order.
+
+    Warnings are told without their lines, which would take as long to find as those of errors.
+    """
     wrong: list[ResourceRef] = []
+    doubtful: list[tuple[ResourceRef, str]] = []
     for count, (ref, found) in enumerate(findings.items(), 1):
         if any(finding.severity == "error" for finding in found):
             wrong.append(ref)
+        doubtful += ((ref, one.message) for one in found if one.severity == "warning")
         if count % _STEP == 0:
             yield
-    return sorted(wrong)
+    words = (f"{ref.kind} {ref.namespace}/{ref.name}: {text}" for ref, text in sorted(doubtful))
+    return sorted(wrong), tuple(words)
 
 
 def _with_refusals(

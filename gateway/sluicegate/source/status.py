@@ -95,6 +95,8 @@ class StatusBoard:
             self._tell(logging.ERROR, report.failures, self._consequence())
         if report.unresolved != before.unresolved:
             self._tell(logging.WARNING, report.unresolved, "left out until that is there")
+        if report.doubtful and report.doubtful != before.doubtful:
+            self._tell(logging.WARNING, report.doubtful, "served as it is written")
 
     def _consequence(self) -> str:
         if not self.status.loaded:

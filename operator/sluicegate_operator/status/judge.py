@@ -16,7 +16,7 @@ from sluicegate_operator.status.values import Columns, Condition, Gateways, Stat
 
 Standing: TypeAlias = Literal["Ready", "Suspended", "Revoked", "Expired"]
 
-_ABNORMAL = ("PoolConflict", "ExpiringSoon")
+_ABNORMAL = ("PoolConflict", "PriceUnknown", "ExpiringSoon")
 _NAMED = 3  # gateways that a message names
 _LONGEST = 2000  # characters of a message
 
