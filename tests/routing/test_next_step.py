@@ -125,7 +125,8 @@ def test_a_pause_keeps_to_the_upstreams_word_and_the_clients_time(
         assert tried < retry.attempts
         assert outcome.repeatable
         assert (retry_after or 0.0) <= pause < time_left
-        assert pause <= max(retry.backoff * 2.0 ** (tried - 1), retry_after or 0.0)
+        jittered = share * retry.backoff * 2.0 ** (tried - 1)
+        assert math.isclose(pause, max(jittered, retry_after or 0.0))
 
 
 def test_errors_are_told_apart_by_their_codes() -> None:
