@@ -23,6 +23,8 @@ from sluicegate.sinks.urls import make_sink, parse_headers
         ("otlp+https://example.com/v1/logs#headers=MINE", "otlp"),
         ("otlp-traces:", "otlp-traces"),
         ("otlp-traces+http://localhost:4318/v1/traces", "otlp-traces"),
+        ("s3://bucket/prefix", "s3"),
+        ("gs://bucket/prefix", "gs"),
     ],
 )
 def test_known_urls(url: str, name: str) -> None:
@@ -44,6 +46,8 @@ def test_known_urls(url: str, name: str) -> None:
         "file:///calls.jsonl#max_bytes=many",
         "stdout:#x",
         "s3:///prefix",
+        "gs:///prefix",
+        "gs://bucket/prefix?versioned=1",
         "otlp+hunter2:",
     ],
 )

@@ -25,7 +25,7 @@ def log_options(command: _F) -> _F:
                 envvar="SLUICEGATE_LOG_SINKS",
                 show_envvar=True,
                 help="Where a record of each upstream call goes: stdout:, file:///…, otlp:, "
-                "otlp-traces:, webhook+https://…, s3://…; may be given more than once.",
+                "otlp-traces:, webhook+https://…, s3://…, gs://…; may be given more than once.",
             ),
             click.option(
                 "--log-content",

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import MappingProxyType
 
 import aiohttp
 
@@ -16,6 +17,7 @@ _LATER = frozenset({408, 425, 429})  # and every 5xx
 _LONGEST_ANSWER = 64 * 1024
 _LEAST_TO_GZIP = 1024  # bytes
 _GZIP = 31  # zlib's name of the format
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class HttpEndpoint:
@@ -32,19 +34,21 @@ class HttpEndpoint:
     def __repr__(self) -> str:  # the URL and the headers may hold credentials
         return "HttpEndpoint(…)"
 
-    async def post(self, body: bytes) -> bytes:
-        """The answer's body. Raises SinkUnavailable, SinkRefused."""
+    async def post(
+        self, body: bytes, more_url: str = "", more_headers: Mapping[str, str] = _NONE
+    ) -> bytes:
+        """The answer's body; `more_url` ends the URL. Raises SinkUnavailable, SinkRefused."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=None), trust_env=True
             )
-        headers = self._headers
+        headers = {**self._headers, **more_headers}
         if self._gzip and len(body) >= _LEAST_TO_GZIP:
             body = zlib.compress(body, 1, wbits=_GZIP)
-            headers = headers | {"content-encoding": "gzip"}
+            headers |= {"content-encoding": "gzip"}
         try:
             async with self._session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
+                self._url + more_url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 told = await answer.content.read(_LONGEST_ANSWER)
                 status, after = answer.status, answer.headers.get("retry-after")

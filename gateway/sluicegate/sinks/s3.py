@@ -1,4 +1,4 @@
-"""Objects in S3, or in what speaks its protocol: one for each batch, gzipped JSON lines.
+"""Objects in S3, or in what speaks its protocol: one for each batch.
 
 Loaded only where such a sink is configured: it needs the extra `s3`. Credentials, region and
 endpoint are those that boto3 finds (AWS_ENDPOINT_URL_S3 for another server).
@@ -6,18 +6,15 @@ endpoint are those that boto3 finds (AWS_ENDPOINT_URL_S3 for another server).
 
 from __future__ import annotations
 
-import gzip
 import importlib
-import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluicegate.sinks.blocking import in_thread
-from sluicegate.sinks.lines import json_lines
+from sluicegate.sinks.objects import CONTENT_TYPE, as_object
 from sluicegate.sinks.sink import Item, SinkRefused, SinkUnavailable
 
 _SECONDS = 8  # for a connection, and for an answer
@@ -35,21 +32,19 @@ class _Client(Protocol):
 
 
 class S3Sink:
-    """Puts `<prefix>/YYYY/MM/DD/<time>-<random>.jsonl.gz`."""
+    """Puts objects into a bucket."""
 
     name = "s3"
     of_traces = False
 
     def __init__(self, bucket: str, prefix: str) -> None:
         self._bucket = bucket
-        self._prefix = f"{prefix}/" if prefix else ""
+        self._prefix = prefix
         self._client: _Client | None = None
 
     async def send(self, batch: Sequence[Item]) -> None:
         """Put a batch. Raises SinkUnavailable, SinkRefused."""
-        now = datetime.now(UTC)
-        key = f"{self._prefix}{now:%Y/%m/%d/%H%M%S}-{uuid.uuid4().hex}.jsonl.gz"
-        body = gzip.compress(json_lines(batch))
+        key, body = as_object(self._prefix, batch)
         try:
             await in_thread(lambda: self._put(key, body))
         except ClientError as error:
@@ -70,9 +65,7 @@ class S3Sink:
     def _put(self, key: str, body: bytes) -> None:
         if self._client is None:
             self._client = _client()  # it reads files
-        self._client.put_object(
-            Bucket=self._bucket, Key=key, Body=body, ContentType="application/gzip"
-        )
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=CONTENT_TYPE)
 
 
 def _client() -> _Client:

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from sluicegate.auth.upstream.google import access
+from sluicegate.config import AmbientCredential
+from sluicegate.sinks.gcs import GOOGLE, GcsSink
 from sluicegate.sinks.http import WebhookSink
 from sluicegate.sinks.lines import file, stdout
 from sluicegate.sinks.records import SinkSettings
@@ -54,9 +57,9 @@ def make_sink(url: str, environ: Mapping[str, str]) -> Sink:
             return WebhookSink(_http(address), _headers(options, environ))
         case "otlp" | "otlp-traces":
             return _otlp(kind, address, options, environ)
-        case "s3":
+        case "s3" | "gs":
             _only(options)
-            return _s3(parts)
+            return _bucket(kind, parts, environ)
         case _:
             return _from_package(kind, url, environ)
 
@@ -148,11 +151,20 @@ def _resource(environ: Mapping[str, str]) -> dict[str, str]:
     return resource
 
 
-def _s3(parts: SplitResult) -> Sink:
+def _bucket(kind: str, parts: SplitResult, environ: Mapping[str, str]) -> Sink:
+    bucket, prefix = parts.netloc, parts.path.strip("/")
     if not parts.hostname or parts.query:
-        raise BadSink("the log sink of S3 is s3://bucket/prefix")
-    made: Sink = _extra("sluicegate.sinks.s3", "S3Sink", "s3")(parts.netloc, parts.path.strip("/"))
-    return made
+        raise BadSink(f"the log sink of a bucket is {kind}://bucket/prefix")
+    if kind == "s3":
+        made: Sink = _extra("sluicegate.sinks.s3", "S3Sink", "s3")(bucket, prefix)
+        return made
+    # Google's own libraries take another server from there.
+    emulator = environ.get("STORAGE_EMULATOR_HOST")
+    if emulator:
+        url = emulator if "://" in emulator else f"http://{emulator}"
+        return GcsSink(bucket, prefix, _http(urlsplit(url)).rstrip("/"), None)
+    _extra("google.auth", "default", "google")  # told now rather than with the first record
+    return GcsSink(bucket, prefix, GOOGLE, access(AmbientCredential()))
 
 
 def _extra(module: str, name: str, extra: str) -> Callable[..., Any]:
@@ -172,5 +184,5 @@ def _from_package(kind: str, url: str, environ: Mapping[str, str]) -> Sink:
         except Exception as error:
             raise BadSink(f"the log sink {kind!r} can't be made: {type(error).__name__}") from error
         return made
-    known = "stdout:, file:///…, webhook+https://…, otlp:, otlp-traces:, s3://…"
+    known = "stdout:, file:///…, webhook+https://…, otlp:, otlp-traces:, s3://…, gs://…"
     raise BadSink(f"there is no log sink {kind[:40]!r}; known are {known}")

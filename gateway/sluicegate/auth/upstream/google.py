@@ -46,7 +46,7 @@ _MAKERS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 
-_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+AccessHeaders: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _Info: TypeAlias = Mapping[str, object]
 _Request: TypeAlias = Callable[..., object]
 
@@ -67,9 +67,9 @@ class GoogleAuthorizer:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._tokens: dict[GoogleCredential | AmbientCredential, Renewed[_Headers]] = {}
+        self._tokens: dict[GoogleCredential | AmbientCredential, Renewed[AccessHeaders]] = {}
 
-    async def headers(self, call: UpstreamCall, wanted: GoogleToken) -> _Headers:
+    async def headers(self, call: UpstreamCall, wanted: GoogleToken) -> AccessHeaders:
         """The headers that authorise `call`. Raises CredentialFailed."""
         renewed = self._tokens.get(wanted.credential) or self._identify(wanted.credential)
         headers = await renewed.get()
@@ -77,12 +77,19 @@ class GoogleAuthorizer:
             return headers[:1]  # the deployment says itself whose quota it is
         return headers
 
-    def _identify(self, credential: GoogleCredential | AmbientCredential) -> Renewed[_Headers]:
+    def _identify(self, credential: GoogleCredential | AmbientCredential) -> Renewed[AccessHeaders]:
         if len(self._tokens) >= _MOST_IDENTITIES:
             del self._tokens[next(iter(self._tokens))]
-        renewed = Renewed(_Token(credential), self._clock)
+        renewed = access(credential, self._clock)
         self._tokens[credential] = renewed
         return renewed
+
+
+def access(
+    credential: GoogleCredential | AmbientCredential, clock: Callable[[], float] = time.time
+) -> Renewed[AccessHeaders]:
+    """The headers of an access token, for one event loop. `clock` gives Unix seconds."""
+    return Renewed(_Token(credential), clock)
 
 
 class _Token:
@@ -92,7 +99,7 @@ class _Token:
         self._credential = credential
         self._credentials: _Credentials | None = None
 
-    def __call__(self) -> Found[_Headers]:
+    def __call__(self) -> Found[AccessHeaders]:
         """Blocks. Raises CredentialFailed."""
         credentials, self._credentials = self._credentials, None
         try:
@@ -157,7 +164,7 @@ def _from_file(info: _Info) -> _Credentials:
     return getattr(import_module(module).Credentials, method)(info, scopes=_SCOPES)
 
 
-def _found(credentials: _Credentials) -> Found[_Headers]:
+def _found(credentials: _Credentials) -> Found[AccessHeaders]:
     token = credentials.token
     if token is None or _VISIBLE.fullmatch(token) is None:
         raise CredentialFailed("Google gave no token that a header can hold")
