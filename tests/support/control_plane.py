@@ -45,18 +45,24 @@ class ControlPlaneMissing(Exception):
     """The programs have not been built; the text says how to."""
 
 
-def program_folder() -> Path:
-    """Where etcd and kube-apiserver are. Raises ControlPlaneMissing."""
+def program_folder(*more: str) -> Path:
+    """Where etcd and kube-apiserver are, and what else is named. Raises ControlPlaneMissing."""
     found = subprocess.run(
         [ROOT / "scripts" / "control-plane", "where"], capture_output=True, text=True, check=True
     )
     folder = Path(found.stdout.strip())
-    missing = [name for name in ("etcd", "kube-apiserver") if not os.access(folder / name, os.X_OK)]
+    needed = ("etcd", "kube-apiserver", *more)
+    missing = [name for name in needed if not os.access(folder / name, os.X_OK)]
     if missing:
         raise ControlPlaneMissing(
             f"{', '.join(missing)} not in {folder}: `make control-plane` builds them (needs Go)"
         )
     return folder
+
+
+def kubectl_program() -> Path:
+    """Of the same version. Raises ControlPlaneMissing."""
+    return program_folder("kubectl") / "kubectl"
 
 
 class Program:
@@ -135,7 +141,7 @@ class ControlPlane:
     authority: bytes = field(repr=False)  # PEM of the CA that signed the API server's certificate
     _programs: Path
     _etcd_url: str
-    _controllers: Program | None = None
+    _beside: dict[str, Program] = field(default_factory=dict[str, Program])
 
     def is_ready(self) -> bool:
         """Whether the API server says that it serves."""
@@ -171,23 +177,44 @@ class ControlPlane:
 
     def start_controller_manager(self) -> Program:
         """Garbage collection, namespace deletion, Deployments, default ServiceAccounts."""
-        if self._controllers is None:
-            self._controllers = Program(
-                "kube-controller-manager",
-                [
-                    str(self._programs / "kube-controller-manager"),
-                    f"--kubeconfig={self.admin_kubeconfig}",
-                    f"--service-account-private-key-file={self.folder / 'tokens.key'}",
-                    f"--root-ca-file={self.folder / 'ca.pem'}",
-                    "--leader-elect=false",
-                    "--secure-port=0",
-                    "--use-service-account-credentials=false",
-                ],
-                self.folder,
-            )
-        if not self._controllers.running:
-            self._controllers.start()
-        return self._controllers
+        return self._start_beside(
+            "kube-controller-manager",
+            f"--kubeconfig={self.admin_kubeconfig}",
+            f"--service-account-private-key-file={self.folder / 'tokens.key'}",
+            f"--root-ca-file={self.folder / 'ca.pem'}",
+            "--leader-elect=false",
+            "--secure-port=0",
+            "--use-service-account-credentials=false",
+        )
+
+    def start_scheduler(self) -> Program:
+        """Binds pods to nodes."""
+        return self._start_beside(
+            "kube-scheduler",
+            f"--kubeconfig={self.admin_kubeconfig}",
+            "--leader-elect=false",
+            "--secure-port=0",
+        )
+
+    def start_kwok(self) -> Program:
+        """Acts for nodes with the annotation `kwok.x-k8s.io/node: fake`: their pods seem to run."""
+        return self._start_beside(
+            "kwok",
+            f"--kubeconfig={self.admin_kubeconfig}",
+            "--manage-all-nodes=false",
+            "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+            "--node-lease-duration-seconds=40",
+            "--server-address=",
+        )
+
+    def _start_beside(self, name: str, *options: str) -> Program:
+        """A client of the API server; started again if it has ended."""
+        if name not in self._beside:
+            command = [str(self._programs / name), *options]
+            self._beside[name] = Program(name, command, self.folder)
+        if not self._beside[name].running:
+            self._beside[name].start()
+        return self._beside[name]
 
     def audit(self) -> list[AuditEvent]:
         """Every request that has been answered so far, oldest first; watches when they end."""
@@ -214,9 +241,8 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Kill all that runs."""
-        for program in (self._controllers, self.api_server, self.etcd):
-            if program is not None:
-                program.kill()
+        for program in (*self._beside.values(), self.api_server, self.etcd):
+            program.kill()
 
 
 class ProgramEnded(Exception):

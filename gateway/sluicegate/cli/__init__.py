@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import click
@@ -12,6 +13,7 @@ _COMMANDS = {
     "serve": ("sluicegate.cli.serve", "serve"),
     "plan": ("sluicegate.cli.plan", "plan"),
     "explain": ("sluicegate.cli.explain", "command"),
+    "status": ("sluicegate.cli.status", "status"),
     "lint": ("sluicegate.cli.lint", "lint"),
     "crds": ("sluicegate.cli.crds", "crds"),
     "key": ("sluicegate.cli.key", "key_group"),
@@ -21,21 +23,41 @@ _COMMANDS = {
 }
 
 
-class _Commands(click.Group):
+# As `kubectl sluicegate …`: those that look at a cluster.
+_OF_KUBECTL = {
+    "status": _COMMANDS["status"],
+    "explain": _COMMANDS["explain"],
+    "spend": ("sluicegate.cli.spend_in_pod", "spend_in_pod"),
+}
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class _Group(click.Group):
+    """Commands by name: module and attribute."""
+
+    def __init__(self, modules: Mapping[str, tuple[str, str]], name: str, text: str) -> None:
+        super().__init__(name, help=text, context_settings=_SETTINGS)
+        self._modules = modules
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        return list(_COMMANDS)
+        return list(self._modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- as above
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in self._modules:
             return None
-        module, attribute = _COMMANDS[cmd_name]
+        module, attribute = self._modules[cmd_name]
         return getattr(importlib.import_module(module), attribute)
 
 
-@click.group(
-    cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+_version = click.version_option(version("sluicegate"), prog_name="sluicegate")
+main = _version(
+    _Group(_COMMANDS, "sluicegate", "A Kubernetes-native gateway for the OpenAI Responses API.")
 )
-@click.version_option(version("sluicegate"), prog_name="sluicegate")
-def main() -> None:
-    """A Kubernetes-native gateway for the OpenAI Responses API."""
+_plugin = _version(
+    _Group(_OF_KUBECTL, "kubectl sluicegate", "ModelDeployments and ApiKeys, and what they do.")
+)
+
+
+def kubectl_plugin() -> None:
+    """`kubectl-sluicegate`, which kubectl runs for `kubectl sluicegate`."""
+    _plugin(prog_name="kubectl sluicegate")

@@ -3,9 +3,10 @@
 See `reflector` for the way of a change from the server to its callback.
 """
 
-from sluicegate.cluster.access import Access, Token, load_access
+from sluicegate.cluster.access import Access, Token, load_access, load_personal_access
 from sluicegate.cluster.client import ClusterClient, Page, Selection
 from sluicegate.cluster.errors import (
+    AccessError,
     AlreadyExists,
     ApiStatusError,
     ClusterError,
@@ -18,7 +19,6 @@ from sluicegate.cluster.errors import (
     NotFound,
     Unauthorized,
 )
-from sluicegate.cluster.kubeconfig import AccessError
 from sluicegate.cluster.reflection import Reflection
 from sluicegate.cluster.reflector import Reflector, Timing
 from sluicegate.cluster.values import (
@@ -78,4 +78,5 @@ __all__ = [
     "Token",
     "Unauthorized",
     "load_access",
+    "load_personal_access",
 ]

@@ -7,10 +7,12 @@ import os
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sluicegate.cluster.kubeconfig import AccessError, Connection, read_kubeconfig
+from sluicegate.cluster.errors import AccessError
+from sluicegate.cluster.exec_credential import ExecCluster, ExecPlugin, run_plugin
+from sluicegate.cluster.kubeconfig import ClientCertificate, Connection, read_kubeconfig
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The kubelet writes a new token when a fifth of the old one's life is left; client-go looks once a
@@ -68,7 +70,7 @@ def load_access(environ: Mapping[str, str] = os.environ, mounted: Path = SERVICE
 
     Raises AccessError, whose text names the file and never a credential.
     """
-    paths = [Path(part) for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    paths = _listed(environ)
     try:
         if paths:
             return _access(read_kubeconfig(paths))
@@ -76,6 +78,46 @@ def load_access(environ: Mapping[str, str] = os.environ, mounted: Path = SERVICE
     except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
         where = f"KUBECONFIG={environ['KUBECONFIG']}" if paths else str(mounted)
         raise AccessError(f"{where}: {_said(error)}") from None
+
+
+def load_personal_access(
+    environ: Mapping[str, str], kubeconfig: Path | None = None, context: str = ""
+) -> Access:
+    """As kubectl finds it: `kubeconfig`, else `KUBECONFIG`, else `~/.kube/config`.
+
+    For commands that a person runs: a program that the kubeconfig names for a credential is run
+    once, so the answer is good for as long as that credential. Raises AccessError as `load_access`.
+    """
+    default = Path(environ.get("HOME", "~")).expanduser() / ".kube" / "config"
+    paths = [kubeconfig] if kubeconfig is not None else _listed(environ) or [default]
+    try:
+        found = read_kubeconfig(paths, context, plugins=True)
+        if found.plugin is not None:
+            found = _with_made_credential(found, found.plugin, environ)
+        return _access(found)
+    except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
+        where = ", ".join(map(str, paths))
+        raise AccessError(f"{where}: {_said(error)}") from None
+
+
+def _listed(environ: Mapping[str, str]) -> list[Path]:
+    return [Path(part) for part in environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+
+
+def _with_made_credential(
+    found: Connection, plugin: ExecPlugin, environ: Mapping[str, str]
+) -> Connection:
+    """With what the plugin answers in place of what the file says."""
+    cluster = ExecCluster(
+        found.server, found.server_name, found.insecure, found.authority.encode("ascii")
+    )
+    made = run_plugin(plugin, cluster, found.folder, environ)
+    certificate = found.certificate
+    if made.client_certificate_data:
+        certificate = ClientCertificate(
+            made.client_certificate_data.encode(), made.client_key_data.encode()
+        )
+    return replace(found, token=made.token, token_file=None, certificate=certificate, plugin=None)
 
 
 def _said(error: Exception) -> str:

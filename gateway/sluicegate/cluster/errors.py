@@ -5,6 +5,10 @@ from __future__ import annotations
 import msgspec
 
 
+class AccessError(Exception):
+    """There is no usable way to the API server; the text says why, without any credential."""
+
+
 class ClusterError(Exception):
     """A request that did not get the answer it asked for."""
 

@@ -1,4 +1,4 @@
-"""Reading kubeconfig files (client-go's clientcmd/v1), as far as a server process needs them."""
+"""Reading kubeconfig files (client-go's clientcmd/v1), as far as we need them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from typing import TypeVar
 import msgspec
 import yaml
 
-
-class AccessError(Exception):
-    """There is no usable way to the API server; the text says why, without any credential."""
+from sluicegate.cluster.errors import AccessError
+from sluicegate.cluster.exec_credential import ExecPlugin
 
 
 class _Cluster(msgspec.Struct, rename="kebab"):
@@ -35,7 +34,7 @@ class _User(msgspec.Struct, rename="kebab"):
     client_key_data: str = ""
     token: str = ""
     token_file: str = msgspec.field(name="tokenFile", default="")
-    exec_plugin: object = msgspec.field(name="exec", default=None)
+    exec_plugin: ExecPlugin | None = msgspec.field(name="exec", default=None)
     auth_provider: object = None
     username: str = ""
     impersonate: str = msgspec.field(name="as", default="")
@@ -99,18 +98,24 @@ class Connection:
     certificate: ClientCertificate | None
     token: str = field(repr=False)
     token_file: Path | None
+    plugin: ExecPlugin | None = None
+    folder: Path = Path()  # of the file that names the plugin
 
 
 T = TypeVar("T")
 
 
-def read_kubeconfig(paths: Iterable[Path]) -> Connection:
+def read_kubeconfig(
+    paths: Iterable[Path], context_name: str = "", *, plugins: bool = False
+) -> Connection:
     """Of several files the first that says a thing holds, as with kubectl.
 
-    Raises AccessError, OSError.
+    `context_name`: instead of the current context. `plugins`: a user may have `exec`. Raises
+    AccessError, OSError.
     """
     files = [(path, _parsed(path)) for path in paths]
-    wanted = next((file.current_context for _, file in files if file.current_context), "")
+    current = next((file.current_context for _, file in files if file.current_context), "")
+    wanted = context_name or current
     contexts = [(path, c.name, c.context) for path, file in files for c in file.contexts or ()]
     clusters = [(path, c.name, c.cluster) for path, file in files for c in file.clusters or ()]
     users = [(path, u.name, u.user) for path, file in files for u in file.users or ()]
@@ -123,7 +128,7 @@ def read_kubeconfig(paths: Iterable[Path]) -> Connection:
         raise AccessError(f"{at}: cluster {context.cluster!r} has no http(s) server")
     _refuse(at, f"cluster {context.cluster!r}", {"proxy-url": cluster.proxy_url})
     refused = {
-        "exec": user.exec_plugin,
+        "exec": None if plugins else user.exec_plugin,
         "auth-provider": user.auth_provider,
         "username": user.username,
         "as": user.impersonate,
@@ -140,6 +145,8 @@ def read_kubeconfig(paths: Iterable[Path]) -> Connection:
         certificate=_certificate(home, user),
         token=user.token,
         token_file=home.parent / user.token_file if user.token_file else None,
+        plugin=user.exec_plugin,
+        folder=home.parent,
     )
 
 
