@@ -41,7 +41,6 @@ from sluicegate_operator.world import World
 _MANY = 20  # entries; a pass that would drop more than half of more than these is confirmed
 _BACKOFF, _MOST_BACKOFF = 0.5, 5.0
 _RESYNC = 300.0  # seconds between looks at Secrets that are not watched
-_TIDY_AFTER = 10.0  # seconds without a publication
 _ROUNDS = 5  # compiles of one pass; each but the last found Secrets to fetch or to mint
 
 
@@ -175,7 +174,7 @@ class ControlLoop:
             due = self._rhythm.due()
             if due is not None and due <= now:
                 return
-            timers = [due, self._timer(now), self._resync_at, self._tidy_at()]
+            timers = [due, self._timer(now), self._resync_at, self._publisher.tidy_at]
             until = min(time for time in timers if time is not None)
             try:
                 async with asyncio.timeout(max(0.0, until - now)):
@@ -190,11 +189,6 @@ class ControlLoop:
         dues = (by_clock, self._minting.due)
         return min((time for time in dues if time is not None), default=None)
 
-    def _tidy_at(self) -> float | None:
-        if not self._publisher.untidy or self._rhythm.last is None:
-            return None
-        return self._rhythm.last + _TIDY_AFTER
-
     async def _timed(self, now: float) -> None:
         timer = self._timer(now)
         if timer is not None and timer <= now:
@@ -203,17 +197,17 @@ class ControlLoop:
             self._resync_at = now + _RESYNC
             if self._credentials.distrust_absent():
                 self.wake()
-        tidy_at = self._tidy_at()
+        tidy_at = self._publisher.tidy_at
         if tidy_at is not None and tidy_at <= now:
             await self._tidy()
 
     async def _tidy(self) -> None:
         try:
             await self._leader.confirm()
-            await self._publisher.tidy()
-        except ClusterError as error:
+            await self._publisher.tidy(self._fleet.highest_sequence)
+        except (ClusterError, TooLarge) as error:
             self._publisher.distrust()
-            log(logging.INFO, f"superseded contents could not be taken away: {error}")
+            log(logging.WARNING, f"superseded contents could not be taken away: {error}")
             self.wake()
 
     # --- one pass ---------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 
 from sluicegate.bundle import (
+    Publication,
     SecretData,
     Standing,
     next_stamp,
@@ -35,6 +37,11 @@ from sluicegate_operator.objects import CONFIG_LABEL, MANAGED_BY, MANAGED_BY_LAB
 from sluicegate_operator.steps import drive
 from sluicegate_operator.versions import is_older
 
+# Seconds. Changes go from the index into the shards when nothing was published for a while, and
+# after a minute of changes at the latest; what the shards held before goes a while after that.
+_CALM = 10.0
+_LONGEST = 60.0
+
 
 class Publisher:
     """The one writer of a bundle. `clock` is Unix time in seconds."""
@@ -56,6 +63,9 @@ class Publisher:
         self.overtaken = False  # whether what stood before the last publication was not ours
         self._highest = 0  # sequence; etcd may be restored from a backup, gateways are not
         self.standing = Standing.nothing()
+        # By a monotonic clock: the last publication, the last one of whole shards, the first one
+        # after that, and the last try to tidy.
+        self._last = self._whole = self._first_change = self._tidied = time.monotonic()
 
     @property
     def sequence(self) -> int:
@@ -68,9 +78,14 @@ class Publisher:
         return self.standing.index.epoch if self.standing.index is not None else None
 
     @property
-    def untidy(self) -> bool:
-        """Whether superseded contents still lie in the Secrets."""
-        return self._known and bool(tidying(self.standing)[0])
+    def tidy_at(self) -> float | None:
+        """When `tidy` has something to do (a monotonic clock's seconds); None: nothing."""
+        if not self._known or self.standing.bundle is None:
+            return None
+        again = self._tidied + _CALM
+        if self.standing.bundle.changes:
+            return max(again, min(self._last + _CALM, self._first_change + _LONGEST))
+        return max(again, self._whole + _CALM) if tidying(self.standing)[0] else None
 
     def is_own(self, name: str, meta: ObjectMeta | None) -> bool:
         """Whether a Secret of the bundle is as it was last written or read, or was before."""
@@ -120,34 +135,59 @@ class Publisher:
         Raises ClusterError (a Conflict where somebody else has written), or TooLarge.
         """
         self.overtaken = self._own is not None and self._own != self.sequence
+        publication = await self._plan(config, highest_seen, fold=False)
+        if publication is None:
+            self._own = self.sequence
+            return False
+        await self._put(publication)
+        return True
+
+    async def tidy(self, highest_seen: int) -> None:
+        """Move changes from the index into the shards, or what they supersede out of them.
+
+        What is superseded may be a credential. Raises as `publish` does.
+        """
+        self._tidied = time.monotonic()
+        bundle = self.standing.bundle
+        if not self._known or bundle is None:
+            return
+        if bundle.changes:
+            publication = await self._plan(bundle.config, highest_seen, fold=True)
+            if publication is not None:
+                await self._put(publication)
+            return
+        writes, standing = tidying(self.standing)
+        self._known = False
+        await self._write_all(writes)
+        self._known = True
+        self.standing = standing
+
+    async def _plan(self, config: Config, highest_seen: int, *, fold: bool) -> Publication | None:
         stamp = next_stamp(
             self.standing,
             new_epoch=secrets.token_hex(8),
             highest_seen=max(highest_seen, self._highest),
             now=self._clock(),
         )
-        publication = await drive(plan_steps(self.standing, config, stamp))
-        if publication is None:
-            self._own = self.sequence
-            return False
+        return await drive(plan_steps(self.standing, config, stamp, fold=fold))
+
+    async def _put(self, publication: Publication) -> None:
         self._known = False  # until the last write is answered
-        self._highest = stamp.sequence
-        await asyncio.gather(*(self._write(data) for data in publication.shards))
+        before, after = self.standing, publication.standing
+        self._highest = after.index.sequence if after.index is not None else 0
+        await self._write_all(publication.shards)
         await self._write(publication.index)
         self._known = True
-        self.standing = publication.standing
-        self._own = stamp.sequence
-        return True
+        self.standing = after
+        self._own = self.sequence
+        self._last = time.monotonic()
+        if after.bundle is None or not after.bundle.changes:
+            self._whole = self._last
+        elif before.bundle is None or not before.bundle.changes:
+            self._first_change = self._last
 
-    async def tidy(self) -> None:
-        """Take superseded contents, old credentials among them, out of the Secrets."""
-        writes, standing = tidying(self.standing)
-        if not writes or not self._known:
-            return
-        self._known = False
+    async def _write_all(self, writes: Iterable[SecretData]) -> None:
         await asyncio.gather(*(self._write(data) for data in writes))
-        self._known = True
-        self.standing = standing
 
     async def _write(self, data: SecretData) -> None:
         name = secret_name(self._config_name, data.number)

@@ -56,9 +56,9 @@ class History:
     gateway: Bundle | None = None
     published: set[str] = field(default_factory=set[str])  # revisions whose index was written
 
-    def publish(self, number: int, writes: int | None = None) -> None:
+    def publish(self, number: int, writes: int | None = None, *, fold: bool = False) -> None:
         """The operator ends after so many writes; None: it gets through."""
-        publication = plan(self.standing, variant(number))
+        publication = plan(self.standing, variant(number), fold=fold)
         if publication is None:
             return
         every = (*publication.shards, publication.index)
@@ -107,7 +107,9 @@ numbers = st.integers(1, 9)
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), numbers),
+        st.tuples(st.just("fold"), numbers),
         st.tuples(st.just("crash"), numbers, st.integers(0, SHARDS + 1)),
+        st.tuples(st.just("crashing fold"), numbers, st.integers(0, SHARDS + 1)),
         st.tuples(st.just("restart")),
         st.tuples(st.just("tidy")),
         st.tuples(st.just("lose"), st.integers(0, SHARDS - 1)),
@@ -128,8 +130,12 @@ def test_a_gateway_has_only_what_was_published_and_the_newest_in_the_end(
         match name:
             case "publish":
                 history.publish(values[0])
+            case "fold":
+                history.publish(values[0], fold=True)
             case "crash":
                 history.publish(values[0], values[1])
+            case "crashing fold":
+                history.publish(values[0], values[1], fold=True)
             case "restart":
                 history.restart()
             case "tidy":
@@ -147,15 +153,20 @@ def test_a_gateway_has_only_what_was_published_and_the_newest_in_the_end(
 
 
 @settings(max_examples=30)
-@given(st.lists(numbers, max_size=4), st.sampled_from([6, 9]), st.integers(0, 3))
+@given(
+    st.lists(st.tuples(numbers, st.booleans()), max_size=4),
+    st.sampled_from([6, 9]),
+    st.integers(0, 3),
+    st.booleans(),
+)
 def test_while_an_operator_publishes_a_new_gateway_finds_a_whole_bundle(
-    course: list[int], last: int, writes: int
+    course: list[tuple[int, bool]], last: int, writes: int, fold: bool
 ) -> None:
     """Also one that starts from nothing, between any two writes."""
     history = History()
-    for number in (*course, 3):
-        history.publish(number)
+    for number, folded in (*course, (3, False)):
+        history.publish(number, fold=folded)
         history.tidy()
-    history.publish(last, writes)
+    history.publish(last, writes, fold=fold)
     history.look()
     assert history.gateway is not None

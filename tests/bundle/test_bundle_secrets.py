@@ -27,6 +27,8 @@ from bundle_secrets import (
     revision_of,
 )
 from sluicegate.bundle import (
+    CHANGES_LIMIT,
+    CHANGES_OCTETS,
     INLINE_LIMIT,
     SHARD_LIMIT,
     Index,
@@ -136,7 +138,7 @@ def test_a_content_is_gzip_of_canonical_json_by_entry_id() -> None:
     shelf = Shelf()
     published(shelf, SMALL)
     entries: dict[str, Any] = {}
-    for packed in shelf.read().contents().values():
+    for packed in shelf.read().shards().values():
         entries |= msgspec.json.decode(gzip.decompress(packed))
     assert entries.keys() == SMALL.entries.keys()
     assert entries["ak/team/a"]["entry"] == "ClientKey"
@@ -157,12 +159,74 @@ def test_any_change_is_read_as_what_was_published(first: Config, second: Config)
             assert entry is held.config.entries[entry_id]
 
 
-def test_one_change_costs_one_shard() -> None:
+@given(configs, configs)
+def test_any_changes_of_a_large_bundle_are_one_write(first: Config, second: Config) -> None:
+    """And may be undone by the next one: an entry is as its shard has it again."""
+    shelf, standing = large_shelf()
+    held = shelf.read()
+    shelf.log.clear()
+    for entries, without in ((first, {"ak/team/k00001"}), (second, {"ak/team/k00002"})):
+        config = changed(LARGE, *entries.entries.values(), without=frozenset(without))
+        standing = published(shelf, config, standing)
+        before, held = held, shelf.read(held)
+        assert same(held.config, config)
+        assert same(shelf.read().config, config)
+        assert missing(held.index, shelf.index or {}, before) == ()
+        assert all(
+            entry is before.config.entries[entry_id]
+            for entry_id, entry in held.config.entries.items()
+            if before.config.entries.get(entry_id) == entry
+        )
+    assert shelf.log == [None, None]
+    standing = published(shelf, standing.config, standing, fold=True)
+    assert read_index(shelf.index or {}).changes is None
+    assert same(shelf.read(held).config, standing.config)
+    assert plan(standing, standing.config, fold=True) is None
+
+
+def test_a_reader_follows_a_writer_who_forgets_a_change() -> None:
+    """Shards and changes are what an index says, whatever came before it."""
+    shelf, standing = large_shelf()
+    new = key_entry("new")
+    config = changed(
+        LARGE, new, key_entry("k00003", revoked=True), without=frozenset(["md/team/d00001"])
+    )
+    published(shelf, config, standing)
+    held = shelf.read()
+    published(shelf, changed(LARGE, key_entry("k00004", revoked=True)), standing)
+    after = shelf.read(held).config
+    assert same(after, shelf.read().config)
+    assert new.id not in after.entries
+    assert after.entries["ak/team/k00003"] == LARGE.entries["ak/team/k00003"]
+    assert "md/team/d00001" in after.entries
+
+
+def test_many_changes_go_into_the_shards() -> None:
+    shelf, standing = large_shelf()
+    shelf.log.clear()
+    few = changed(LARGE, *(key_entry(f"n{number}") for number in range(CHANGES_LIMIT)))
+    standing = published(shelf, few, standing)
+    assert shelf.log == [None]
+    standing = published(shelf, changed(few, key_entry("one more")), standing)
+    assert shelf.log == [None, *range(16), None]
+    assert read_index(shelf.index or {}).changes is None
+
+
+def test_large_changes_go_into_the_shards() -> None:
+    shelf, standing = large_shelf()
+    shelf.log.clear()
+    huge: ClientKey = replace(key_entry("huge"), tags={"note": incompressible(2 * CHANGES_OCTETS)})
+    published(shelf, changed(LARGE, huge), standing)
+    assert shelf.log == [shard_of(huge.id), None]
+    assert same(shelf.read().config, changed(LARGE, huge))
+
+
+def test_a_fold_costs_the_shards_with_a_change() -> None:
     shelf, standing = large_shelf()
     held = shelf.read()
     shelf.log.clear()
     revoked = replace(LARGE.entries["ak/team/k00007"], revoked=True)
-    published(shelf, changed(LARGE, revoked), standing)
+    published(shelf, changed(LARGE, revoked), standing, fold=True)
     number = shard_of("ak/team/k00007")
     assert shelf.log == [number, None]
     index = read_index(shelf.index or {})
@@ -188,9 +252,9 @@ def test_a_reader_at_any_moment_finds_the_old_or_the_new(
     """Both in shards, whatever the order of their writes, and whichever index it has seen."""
     shelf, standing = large_shelf()
     standing = published(shelf, changed(LARGE, *first.entries.values()), standing)
-    old_config, old = standing.config, read_index(shelf.index or {})
+    old_config, old = standing.config, dict(shelf.index or {})
     new_config = changed(LARGE, *second.entries.values())
-    publication = plan(standing, new_config)
+    publication = plan(standing, new_config, fold=data.draw(st.booleans()))
     if publication is None:
         return
     writes = data.draw(st.permutations(publication.shards))
@@ -208,11 +272,11 @@ def test_a_publication_that_failed_leaves_nothing_that_a_later_one_relies_on() -
     """The way back: what stood in a shard before the failure is not there any more."""
     shelf, standing = large_shelf()
     aside = changed(LARGE, key_entry("k00007", revoked=True))
-    standing = published(shelf, aside, standing)
-    failed = plan(standing, changed(LARGE, replace(key_entry("k00007"), expires_at=1)))
+    standing = published(shelf, aside, standing, fold=True)
+    failed = plan(standing, changed(LARGE, replace(key_entry("k00007"), expires_at=1)), fold=True)
     assert failed is not None
     shelf.write(failed.shards[0])
-    published(shelf, LARGE, standing)
+    published(shelf, LARGE, standing, fold=True)
     assert same(shelf.read().config, LARGE)
 
 
@@ -233,7 +297,7 @@ def test_superseded_contents_can_be_tidied_away(last: Config) -> None:
     shelf = Shelf()
     rotated = replace(deployment_entry("d00001"), weight=7)
     standing = published(shelf, LARGE)
-    standing = published(shelf, changed(LARGE, rotated), standing)
+    standing = published(shelf, changed(LARGE, rotated), standing, fold=True)
     standing = published(shelf, last, standing)
     writes, standing = tidying(standing)
     for write in writes:
@@ -306,7 +370,9 @@ def test_a_torn_set_is_refused_and_told_which_shard() -> None:
 @given(data=st.data())
 def test_any_corruption_is_refused_or_of_no_effect(config: Config, data: st.DataObject) -> None:
     if config is LARGE:
-        shelf, _ = large_shelf()
+        shelf, standing = large_shelf()
+        config = changed(LARGE, key_entry("changed"))
+        published(shelf, config, standing)
     else:
         shelf = Shelf()
         published(shelf, config)
@@ -420,9 +486,18 @@ def test_what_stands_is_read_back_after_a_restart() -> None:
     assert same(after.config, LARGE)
     assert after.names == before.names
     assert plan(after, LARGE) is None
+    changes = changed(LARGE, key_entry("new"), without=frozenset(["ak/team/k00001"]))
+    standing = published(shelf, changes, after)
+    again = shelf.standing()
+    assert same(again.config, changes)
+    assert plan(again, changes) is None
+    assert again.bundle is not None
+    assert standing.bundle is not None
+    assert again.bundle.changes == standing.bundle.changes
     shelf.log.clear()
-    published(shelf, changed(LARGE, key_entry("new")), after)
-    assert shelf.log == [shard_of("ak/team/new"), None]
+    published(shelf, changes, again, fold=True)
+    touched = {shard_of("ak/team/new"), shard_of("ak/team/k00001")}
+    assert shelf.log == [*sorted(touched), None]
 
 
 def test_a_damaged_bundle_is_salvaged_and_published_whole_again() -> None:
@@ -447,6 +522,18 @@ def test_a_lost_index_begins_a_new_epoch() -> None:
     shelf.write_all(publication)
     assert same(shelf.read().config, LARGE)
     assert check_newer(shelf.read().index, standing.index)
+
+
+def test_changes_are_salvaged_too() -> None:
+    shelf, standing = large_shelf()
+    revoked = key_entry("k00007", revoked=True)
+    published(shelf, changed(LARGE, revoked, without=frozenset(["ak/team/k00008"])), standing)
+    lost = next(number for number in range(16) if number != shard_of(revoked.id))
+    shelf.shards[lost] = {}
+    salvaged = shelf.standing()
+    assert salvaged.bundle is None
+    assert salvaged.config.entries[revoked.id] == revoked
+    assert "ak/team/k00008" not in salvaged.config.entries
 
 
 def test_a_damaged_index_is_told() -> None:

@@ -89,7 +89,7 @@ class Site:
         assert bundle is not None
         text: dict[str, object] = msgspec.to_builtins(index)
         forged = msgspec.convert({**text, **fields}, type(index))
-        await self.write(SecretData(None, index_data(forged, bundle.contents())))
+        await self.write(SecretData(None, index_data(forged, bundle.beside())))
 
     async def lease(self, pod: str) -> Lease | None:
         with contextlib.suppress(NotFound):

@@ -146,24 +146,26 @@ async def test_what_is_published_serves_and_every_change_after_it(rig: Rig, conf
     assert dict(rig.store.current.snapshot.config.entries) == dict(config.entries)
 
 
-async def test_a_change_in_shards_costs_one_request(rig: Rig) -> None:
+async def test_a_changed_shard_costs_one_request(rig: Rig) -> None:
     await rig.cluster.publish(LARGE)
     async with rig.running():
         await rig.cluster.acknowledged(1)
         rig.cluster.requests.clear()
-        await rig.cluster.publish(with_entries(LARGE, key_entry("k00003", revoked=True)))
+        revoked = key_entry("k00003", revoked=True)
+        await rig.cluster.publish(with_entries(LARGE, revoked), fold=True)
         await rig.cluster.acknowledged(2)
         number = shard_of("ak/team/k00003")
         got = [name for method, name in rig.cluster.requests if method == "GET"]
         assert got == [f"{CONFIG}-{number:02d}"]
 
 
-async def test_a_small_change_costs_no_request(rig: Rig) -> None:
-    await rig.cluster.publish(SMALL)
+@pytest.mark.parametrize("config", [SMALL, LARGE], ids=["inline", "in shards"])
+async def test_a_small_change_costs_no_request(rig: Rig, config: Config) -> None:
+    await rig.cluster.publish(config)
     async with rig.running():
         await rig.cluster.acknowledged(1)
         rig.cluster.requests.clear()
-        await rig.cluster.publish(with_entries(SMALL, key_entry("a", revoked=True)))
+        await rig.cluster.publish(with_entries(config, key_entry("a", revoked=True)))
         await rig.cluster.acknowledged(2)
         assert [method for method, _ in rig.cluster.requests if method == "GET"] == []
 
@@ -232,7 +234,8 @@ async def test_a_bundle_that_is_refused_is_told_and_the_last_good_one_serves(
 async def test_a_corrupt_shard_is_refused(rig: Rig) -> None:
     await rig.cluster.publish(LARGE)
     async with rig.running():
-        publication = plan(rig.cluster.standing, with_entries(LARGE, key_entry("new")))
+        changed = with_entries(LARGE, key_entry("new"))
+        publication = plan(rig.cluster.standing, changed, fold=True)
         assert publication is not None
         (shard,) = publication.shards
         spoiled = {name: octets[:-9] + b"x" * 9 for name, octets in shard.data.items()}
@@ -249,7 +252,7 @@ async def test_a_torn_set_is_waited_for(rig: Rig) -> None:
     await rig.cluster.publish(LARGE)
     async with rig.running():
         changed = with_entries(LARGE, key_entry("new"))
-        publication = plan(rig.cluster.standing, changed)
+        publication = plan(rig.cluster.standing, changed, fold=True)
         assert publication is not None
         await rig.cluster.write(publication.index)
         await rig.until("does not hold what the index names")
@@ -295,7 +298,7 @@ async def test_shards_that_may_not_be_read_are_told_and_read_when_they_may(rig: 
     async with rig.running():
         rig.cluster.refusals[f"{CONFIG}-{number:02d}"] = 403
         changed = with_entries(LARGE, key_entry("new"))
-        await rig.cluster.publish(changed)
+        await rig.cluster.publish(changed, fold=True)
         await rig.until("403", "sequence 1 still serves")
         rig.cluster.refusals.clear()
         await rig.until_serving(changed)
@@ -346,7 +349,7 @@ async def test_what_is_newer_than_the_copy_serves_from_the_first_moment(rig: Rig
     async with rig.running():
         await rig.until_kept(LARGE)
     changed = with_entries(LARGE, key_entry("k00001", revoked=True))
-    await rig.cluster.publish(changed)
+    await rig.cluster.publish(changed, fold=True)
     rig.restart()
     rig.cluster.requests.clear()
     status = await rig.source.load()

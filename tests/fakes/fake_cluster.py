@@ -63,9 +63,9 @@ class FakeCluster:
             await self._runner.cleanup()
             self._runner = None
 
-    async def publish(self, config: Config) -> None:
+    async def publish(self, config: Config, *, fold: bool = False) -> None:
         """As the operator does."""
-        publication = plan(self.standing, config)
+        publication = plan(self.standing, config, fold=fold)
         if publication is not None:
             for write in (*publication.shards, publication.index):
                 await self.write(write)

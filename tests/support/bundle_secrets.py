@@ -14,7 +14,6 @@ from msgspec import Raw
 from sluicegate.bundle import (
     SHARDS,
     Bundle,
-    Index,
     Publication,
     SecretData,
     Standing,
@@ -155,31 +154,36 @@ class Shelf:
         for secret in (*publication.shards, publication.index):
             self.write(secret)
 
-    def contents(self) -> dict[str, bytes]:
-        found = dict(self.index or {})
+    def contents(self, index: Mapping[str, bytes] | None = None) -> dict[str, bytes]:
+        found = dict(index or self.index or {})
         for data in self.shards:
             found.update(data)
         return found
 
-    def read(self, held: Bundle | None = None, index: Index | None = None) -> Bundle:
-        """As a gateway reads it; with an index that it has got before, with that one."""
-        return done(assemble_steps(index or read_index(self.index or {}), self.contents(), held))
+    def read(self, held: Bundle | None = None, index: Mapping[str, bytes] | None = None) -> Bundle:
+        """As a gateway reads it; with an index Secret that it has got before, with that one."""
+        found = read_index(index or self.index or {})
+        return done(assemble_steps(found, self.contents(index), held))
 
     def standing(self) -> Standing:
         """As an operator reads it back."""
         return done(standing_steps(self.index, self.shards))
 
 
-def plan(standing: Standing, config: Config, *, epoch: str = "epoch-1") -> Publication | None:
+def plan(
+    standing: Standing, config: Config, *, epoch: str = "epoch-1", fold: bool = False
+) -> Publication | None:
     """What to write; `epoch` is taken where nothing stands."""
     stamp = next_stamp(standing, new_epoch=epoch, highest_seen=0, now=1000.0)
-    return done(plan_steps(standing, config, stamp))
+    return done(plan_steps(standing, config, stamp, fold=fold))
 
 
-def published(shelf: Shelf, config: Config, standing: Standing | None = None) -> Standing:
+def published(
+    shelf: Shelf, config: Config, standing: Standing | None = None, *, fold: bool = False
+) -> Standing:
     """Publish it and answer what stands then."""
     before = standing or shelf.standing()
-    publication = plan(before, config)
+    publication = plan(before, config, fold=fold)
     if publication is None:
         return before
     shelf.write_all(publication)

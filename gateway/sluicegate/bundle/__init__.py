@@ -15,6 +15,8 @@ from sluicegate.bundle.index import (
     read_index,
 )
 from sluicegate.bundle.layout import (
+    CHANGES_LIMIT,
+    CHANGES_OCTETS,
     INLINE_LIMIT,
     SCHEMA_VERSION,
     SHARD_LIMIT,
@@ -28,6 +30,8 @@ from sluicegate.bundle.reading import Bundle, assemble_steps, missing
 from sluicegate.bundle.standing import Stamp, Standing, next_stamp, standing_steps
 
 __all__ = [
+    "CHANGES_LIMIT",
+    "CHANGES_OCTETS",
     "INLINE_LIMIT",
     "SCHEMA_VERSION",
     "SHARDS",

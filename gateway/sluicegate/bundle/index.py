@@ -43,7 +43,8 @@ class Index(_Part, frozen=True):
 
     `sequence` grows with each publication of an `epoch`, which is one life of the index Secret.
     `revision` names the content: 12 hex digits, of all entries. `published_at` is in Unix seconds.
-    `inline`: the shards are in the index Secret itself. A shard without entries is None.
+    `inline`: the shards are in the index Secret itself. A shard without entries is None. `changes`
+    is what differs from the shards: an entry or null by id. Its content lies beside the index.
     """
 
     schema_version: int
@@ -53,10 +54,15 @@ class Index(_Part, frozen=True):
     published_at: float
     inline: bool
     shards: Annotated[tuple[Shard | None, ...], Meta(min_length=SHARDS, max_length=SHARDS)]
+    changes: Shard | None = None
 
     def same_content(self, other: Index) -> bool:
         """Whether both name the same entries."""
-        return (self.revision, self.shards) == (other.revision, other.shards)
+        return (self.revision, self.shards, self.changes) == (
+            other.revision,
+            other.shards,
+            other.changes,
+        )
 
 
 class _Version(_Part, frozen=True):

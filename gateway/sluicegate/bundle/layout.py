@@ -8,6 +8,10 @@ SCHEMA_VERSION = 1
 SHARDS = 16
 # Octets of gzip that the whole bundle may have to be inside the index: one write, one event.
 INLINE_LIMIT = 64 * 1024
+# Entries, and octets of gzip, that may have changed since the shards were written: each publication
+# brings all of them to all gateways.
+CHANGES_LIMIT = 256
+CHANGES_OCTETS = 32 * 1024
 # Octets of gzip that one shard may have. A Secret holds two of them, the one that the current index
 # names and the next one, and the API server takes 1 MiB of data in a Secret.
 SHARD_LIMIT = 500 * 1024

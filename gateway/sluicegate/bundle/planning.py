@@ -12,13 +12,34 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sluicegate.bundle.index import Index, index_data
-from sluicegate.bundle.layout import INLINE_LIMIT, SCHEMA_VERSION, SHARD_LIMIT, SHARDS, shard_of
+from sluicegate.bundle.layout import (
+    CHANGES_LIMIT,
+    CHANGES_OCTETS,
+    INLINE_LIMIT,
+    SCHEMA_VERSION,
+    SHARD_LIMIT,
+    SHARDS,
+    shard_of,
+)
 from sluicegate.bundle.reading import Bundle
-from sluicegate.bundle.shards import Packed, content_steps, pack_steps, shard_steps
+from sluicegate.bundle.shards import (
+    GONE,
+    Packed,
+    changes_content,
+    content_steps,
+    pack_steps,
+    shard_steps,
+)
 from sluicegate.bundle.standing import Stamp, Standing
-from sluicegate.config import Config, canonical, config_revision_steps
+from sluicegate.config import (
+    Config,
+    canonical,
+    changed_steps,
+    config_revision_steps,
+    revision_after,
+)
 
-_COMPARED = 200  # entries that are compared in one slice
+_SORTED = 200  # entries that are given to their shards in one slice
 _NAMED = 5  # entries that an error names
 
 
@@ -52,17 +73,66 @@ class Publication(Struct, frozen=True, eq=False, gc=False):
 
 
 def plan_steps(
-    standing: Standing, config: Config, stamp: Stamp
+    standing: Standing, config: Config, stamp: Stamp, *, fold: bool = False
 ) -> Generator[None, None, Publication | None]:
     """The writes that make `config` current; None where it is.
 
-    Entries that are the same objects as in `standing` cost nothing but their comparison. Yields
-    where the event loop may run. Raises TooLarge.
+    A few changes go into the index alone; when there are more, or to `fold` them, the shards are
+    written with them. Entries that are the same objects as in `standing` cost nothing but their
+    comparison. Yields where the event loop may run. Raises TooLarge.
     """
     before = standing.bundle
-    changed = yield from _changed_steps(before.config if before is not None else None, config)
-    if before is not None and not changed:
+    if before is None:
+        return (yield from _whole_steps(standing, config, stamp, config.entries.keys()))
+    known = before.config.entries
+    others = yield from changed_steps(before.config, config)
+    changed = {id_ for id_ in others if known.get(id_) != config.entries.get(id_)}
+    if not changed and not (fold and before.changes):
         return None
+    if not (fold or before.index.inline):
+        found = yield from _index_steps(standing, before, config, stamp, changed)
+        if found is not None:
+            return found
+    return (yield from _whole_steps(standing, config, stamp, before.changes.keys() | set(changed)))
+
+
+def _index_steps(
+    standing: Standing, before: Bundle, config: Config, stamp: Stamp, changed: Collection[str]
+) -> Generator[None, None, Publication | None]:
+    """The write of the index alone; None where too much has changed since the shards' writes."""
+    if len(before.changes.keys() | set(changed)) > CHANGES_LIMIT:
+        return None
+    changes = dict(before.changes)
+    for entry_id in changed:
+        entry = config.entries.get(entry_id)
+        changes[entry_id] = GONE if entry is None else canonical(entry)
+    content = changes_content(changes)
+    packed = yield from pack_steps(content, (yield from shard_steps(content)))
+    if len(packed.octets) > CHANGES_OCTETS:
+        return None
+    index = replace(
+        before.index,
+        epoch=stamp.epoch,
+        sequence=stamp.sequence,
+        revision=revision_after(before.index.revision, before.config, config, changed),
+        published_at=stamp.published_at,
+        changes=packed.shard,
+    )
+    bundle = replace(
+        before, index=index, config=config, changes=changes, packed_changes=packed.octets
+    )
+    return Publication(
+        shards=(),
+        index=SecretData(None, index_data(index, bundle.beside())),
+        standing=Standing(index, bundle, config, standing.names, ""),
+    )
+
+
+def _whole_steps(
+    standing: Standing, config: Config, stamp: Stamp, changed: Collection[str]
+) -> Generator[None, None, Publication]:
+    """The writes of the shards that hold one of these entries, and of the index."""
+    before = standing.bundle
     members = list(before.members if before is not None else ((),) * SHARDS)
     parts = list(_parts(before))
     for number, ids in (yield from _members_steps(members, changed, config)).items():
@@ -78,10 +148,12 @@ def plan_steps(
         shards=tuple(part.shard if part is not None else None for part in parts),
     )
     bundle = Bundle(
-        index,
-        config,
-        tuple(members),
-        tuple(part.octets if part is not None else b"" for part in parts),
+        index=index,
+        config=config,
+        members=tuple(members),
+        packed=tuple(part.octets if part is not None else b"" for part in parts),
+        changes={},
+        packed_changes=b"",
     )
     writes = () if index.inline else tuple(_shard_writes(before, parts))
     names = list(standing.names)
@@ -89,7 +161,7 @@ def plan_steps(
         names[write.number or 0] = frozenset(write.data)
     return Publication(
         shards=writes,
-        index=SecretData(None, index_data(index, bundle.contents() if index.inline else {})),
+        index=SecretData(None, index_data(index, bundle.beside())),
         standing=Standing(index, bundle, config, tuple(names), ""),
     )
 
@@ -112,23 +184,6 @@ def tidying(standing: Standing) -> tuple[tuple[SecretData, ...], Standing]:
     return writes, replace(standing, names=tuple(frozenset(data) for data in current))
 
 
-def _changed_steps(before: Config | None, after: Config) -> Generator[None, None, Collection[str]]:
-    """The ids of entries that were added, changed or removed."""
-    if before is None:
-        return after.entries.keys()
-    changed: set[str] = set()
-    known = before.entries
-    for count, (entry_id, entry) in enumerate(after.entries.items(), 1):
-        old = known.get(entry_id)
-        if old is not entry and old != entry:
-            changed.add(entry_id)
-        if count % _COMPARED == 0:
-            yield
-    if len(known) != len(after.entries) or changed:
-        changed.update(known.keys() - after.entries.keys())
-    return changed
-
-
 def _members_steps(
     before: list[tuple[str, ...]], changed: Collection[str], config: Config
 ) -> Generator[None, None, dict[int, tuple[str, ...]]]:
@@ -142,7 +197,7 @@ def _members_steps(
             touched[number].add(entry_id)
         else:
             touched[number].discard(entry_id)
-        if count % _COMPARED == 0:
+        if count % _SORTED == 0:
             yield
     return {number: tuple(sorted(ids)) for number, ids in touched.items()}
 

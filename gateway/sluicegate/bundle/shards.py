@@ -1,11 +1,14 @@
-"""The content of a shard: canonical JSON `{entry id: entry}`, compressed for transport."""
+"""The content of a shard: canonical JSON `{entry id: entry}`, compressed for transport.
+
+That of changes is the same, with null for an entry that is gone.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Generator, Iterable
-from typing import NamedTuple
+from collections.abc import Container, Generator, Iterable, Mapping
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -19,6 +22,10 @@ _GZIP = 31  # zlib's name for gzip with a window of 32 KiB; its header holds no 
 _LEVEL = 6
 # No shard of SHARD_LIMIT comes near this; what claims more is refused before it is expanded.
 _LARGEST = 64 * 1024 * 1024
+
+# The canonical JSON of changed entries by their ids, GONE for those that are there no more.
+Changes: TypeAlias = Mapping[str, bytes]
+GONE = b"null"
 
 _entry_decoder = msgspec.json.Decoder(Entry)
 _content_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -43,6 +50,21 @@ def content_steps(config: Config, members: Iterable[str]) -> Generator[None, Non
         if count % _ENTRIES == 0:
             yield
     return _content_encoder.encode(raw)
+
+
+def changes_content(changes: Changes) -> bytes:
+    """The canonical JSON of changes."""
+    return _content_encoder.encode({id_: msgspec.Raw(text) for id_, text in changes.items()})
+
+
+def changes_steps(content: bytes) -> Generator[None, None, Changes]:
+    """The changes that a content holds; what is in them is not looked at. Raises Refused."""
+    found: dict[str, bytes] = {}
+    for count, (entry_id, text) in enumerate(_raw_entries(content).items(), 1):
+        found[entry_id] = bytes(text)
+        if count % _ENTRIES == 0:
+            yield
+    return found
 
 
 def shard_steps(content: bytes) -> Generator[None, None, Shard]:
@@ -114,18 +136,33 @@ class Edition:
             if self._entries.pop(entry_id, None) is not None:
                 self._sum -= int(self._revisions.pop(entry_id), 16)
 
-    def read_steps(self, content: bytes) -> Generator[None, None, tuple[str, ...]]:
-        """Take in the entries of a shard's content, and answer their ids. Raises Refused."""
-        try:
-            raw = _content_decoder.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Refused("Corrupt", "a shard is not what a shard is made of") from None
+    def read_steps(
+        self, content: bytes, left_out: Container[str]
+    ) -> Generator[None, None, tuple[str, ...]]:
+        """Take in the entries of a shard's content but some, and answer all ids in it.
+
+        Raises Refused.
+        """
+        raw = _raw_entries(content)
         for count, (entry_id, text) in enumerate(raw.items(), 1):
-            # A copy: what stays raw within an entry must not keep the whole shard in memory.
-            self._read(entry_id, bytes(text))
+            if entry_id not in left_out:
+                # A copy: what stays raw within an entry must not keep the whole shard in memory.
+                self._read(entry_id, bytes(text))
             if count % _ENTRIES == 0:
                 yield
         return tuple(raw)
+
+    def change_steps(self, changes: Changes, known: Changes) -> Generator[None, None, None]:
+        """Take in what is not among the changes that are `known`. Raises Refused."""
+        for count, (entry_id, text) in enumerate(changes.items(), 1):
+            if known.get(entry_id) == text:
+                continue
+            if text == GONE:
+                self.drop((entry_id,))
+            else:
+                self._read(entry_id, text)
+            if count % _ENTRIES == 0:
+                yield
 
     def result(self) -> Config:
         """The Config; change nothing after this."""
@@ -135,11 +172,17 @@ class Edition:
         before = self._entries.get(entry_id)
         if before is not None and canonical(before) == text:
             return
-        entry = _entry(entry_id, text)
-        self.drop((entry_id,))
-        self._entries[entry_id] = entry
-        self._revisions[entry_id] = entry_revision(entry)
-        self._sum += int(self._revisions[entry_id], 16)
+        entry = self._entries[entry_id] = _entry(entry_id, text)
+        revision = entry_revision(entry)
+        self._sum += int(revision, 16) - int(self._revisions.get(entry_id, "0"), 16)
+        self._revisions[entry_id] = revision
+
+
+def _raw_entries(content: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _content_decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Refused("Corrupt", "a shard is not what a shard is made of") from None
 
 
 def _entry(entry_id: str, text: bytes) -> Entry:

@@ -9,8 +9,10 @@ from sluicegate.config.codec import (
     canonical,
     config_revision_steps,
     entry_revision,
+    revision_after,
     revision_of_sum,
 )
+from sluicegate.config.differences import changed_steps
 from sluicegate.config.entries import (
     AmbientCredential,
     AnthropicUpstream,
@@ -86,7 +88,9 @@ __all__ = [
     "Upstream",
     "VertexAIUpstream",
     "canonical",
+    "changed_steps",
     "config_revision_steps",
     "entry_revision",
+    "revision_after",
     "revision_of_sum",
 ]

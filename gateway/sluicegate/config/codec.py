@@ -6,7 +6,7 @@ Equal values have equal bytes and equal hashes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 
 import msgspec
 
@@ -37,6 +37,15 @@ def config_revision_steps(config: Config) -> Generator[None, None, str]:
         total += int(revision, 16)
         if count % _SUMMED == 0:
             yield
+    return revision_of_sum(total)
+
+
+def revision_after(revision: str, before: Config, after: Config, changed: Iterable[str]) -> str:
+    """The revision of `after`, from that of `before` and the ids of what differs between them."""
+    total = int(revision, 16)
+    for entry_id in changed:
+        total += int(after.revisions.get(entry_id, "0"), 16)
+        total -= int(before.revisions.get(entry_id, "0"), 16)
     return revision_of_sum(total)
 
 

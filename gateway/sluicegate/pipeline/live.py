@@ -8,7 +8,14 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from sluicegate.auth.authenticate import KeyIndex
-from sluicegate.config import Config, Credential, Deployment, config_revision_steps
+from sluicegate.config import (
+    ClientKey,
+    Config,
+    Credential,
+    Deployment,
+    changed_steps,
+    config_revision_steps,
+)
 from sluicegate.providers import PROVIDERS
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.health import States
@@ -43,22 +50,25 @@ class LiveStore:
         )
 
     def publish_steps(
-        self, config: Config, sequence: int | None = None
+        self, config: Config, sequence: int | None = None, revision: str | None = None
     ) -> Generator[None, None, None]:
         """Build from `config` and swap. Yields wherever the event loop may run in between.
 
-        `sequence` is the publisher's own count where it has one. The same content is not published
-        again.
+        `sequence` is the publisher's own count where it has one, `revision` that of `config` where
+        it is known. The same content is not published again.
         """
         previous = self.current
-        revision = yield from config_revision_steps(config)
+        if revision is None:
+            revision = yield from config_revision_steps(config)
         if sequence is None and revision == previous.snapshot.revision:
             return
         number = sequence if sequence is not None else previous.snapshot.sequence + 1
         snapshot = yield from build_steps(
             config, revision, number, self._connect, previous.snapshot, self.states
         )
-        keys = yield from KeyIndex.steps(client_keys(config), previous.keys)
+        keys = previous.keys
+        if (yield from _changes_keys(previous.snapshot.config, config)):
+            keys = yield from KeyIndex.steps(client_keys(config), keys)
         self.current = Live(snapshot, keys, time.time())
         self.states.keep(config.entries)
         for id_, reason in snapshot.refused.items():
@@ -70,3 +80,12 @@ class LiveStore:
         if provider is None:
             raise Unavailable("its provider is not part of this gateway")
         return provider.connector(deployment, credential, self._environ)
+
+
+def _changes_keys(before: Config, after: Config) -> Generator[None, None, bool]:
+    changed = yield from changed_steps(before, after)
+    return any(
+        isinstance(entry, ClientKey)
+        for id_ in changed
+        for entry in (before.entries.get(id_), after.entries.get(id_))
+    )

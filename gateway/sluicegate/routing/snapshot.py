@@ -20,6 +20,7 @@ from sluicegate.config import (
     Pool,
     ReferencedCredential,
     UnresolvedCredential,
+    changed_steps,
 )
 from sluicegate.routing.health import DeploymentState, RetryBudget, States
 
@@ -111,7 +112,7 @@ class Snapshot(Generic[ConnectorT]):
     @classmethod
     def empty(cls) -> Snapshot[ConnectorT]:
         """What serves before anything is configured."""
-        return cls(Config(entries={}, revisions={}), "0" * 12, 0, {}, {}, {}, _names(()))
+        return cls(Config(entries={}, revisions={}), "0" * 12, 0, {}, {}, {}, _names(None, (), ()))
 
     def resolve(self, namespace: str, model: str) -> tuple[Route[ConnectorT], str] | None:
         """The pool that `model` means to a caller of `namespace`, and its name without `@`.
@@ -269,27 +270,6 @@ class _Build(Generic[ConnectorT]):
         self.routes[pool.id] = old
 
 
-def _changed_steps(before: Config, after: Config) -> Generator[None, None, set[str]]:
-    """The ids of entries that were added, changed or removed."""
-    changed: set[str] = set()
-    known, added = before.entries, 0
-    for count, (id_, entry) in enumerate(after.entries.items(), 1):
-        old = known.get(id_)
-        if old is not entry:
-            changed.add(id_)
-            added += old is None
-        if count % _COMPARED == 0:
-            yield
-    if len(known) + added == len(after.entries):
-        return changed
-    for count, id_ in enumerate(known, 1):
-        if id_ not in after.entries:
-            changed.add(id_)
-        if count % _COMPARED == 0:
-            yield
-    return changed
-
-
 def _is_credential(*entries: Entry | None) -> bool:
     return any(isinstance(entry, CredentialEntry) for entry in entries)
 
@@ -307,22 +287,16 @@ def _users_steps(config: Config, credentials: Container[str]) -> Generator[None,
     return users
 
 
-def _pools_steps(
-    config: Config,
-    routes: Iterable[Route[ConnectorT]],
-    changed: Iterable[str],
-    deployments: Iterable[str],
-) -> Generator[None, None, list[Pool]]:
-    """The pools that were added or changed, or may have one of these deployments."""
-    pools = {id_: entry for id_ in changed if isinstance(entry := config.entries.get(id_), Pool)}
-    names = {id_.rpartition("/")[2] for id_ in deployments}
-    for count, route in enumerate(routes, 1):
-        pool = route.pool
-        if not names.isdisjoint(pool.members) and config.entries.get(pool.id) is pool:
-            pools[pool.id] = pool
-        if count % _COMPARED == 0:
-            yield
-    return list(pools.values())
+def _pools(
+    before: Config, after: Config, changed: Iterable[str], deployments: Iterable[str]
+) -> list[Pool]:
+    """The pools that were added or changed, or have or had one of these deployments."""
+    ids = set(changed)
+    for id_ in deployments:
+        for entry in (before.entries.get(id_), after.entries.get(id_)):
+            if isinstance(entry, Deployment):
+                ids.add(f"pool/{entry.namespace}/{entry.model}")
+    return [entry for id_ in ids if isinstance(entry := after.entries.get(id_), Pool)]
 
 
 def _audience(members: Iterable[Entry | None]) -> frozenset[str] | None:
@@ -347,9 +321,19 @@ def _tiers(
     return tuple(tuple(by_rank[rank]) for rank in sorted(by_rank))
 
 
-def _names(routes: Iterable[Route[ConnectorT]]) -> _Names[ConnectorT]:
-    exact: dict[str, Route[ConnectorT]] = {}
-    prefixes: list[Route[ConnectorT]] = []
+def _names(
+    before: _Names[ConnectorT] | None,
+    gone: Iterable[Route[ConnectorT]],
+    routes: Iterable[Route[ConnectorT]],
+) -> _Names[ConnectorT]:
+    """The names as they were, without some routes and with others."""
+    exact = dict(before.exact) if before is not None else {}
+    prefixes = list(before.prefixes) if before is not None else []
+    for route in gone:
+        if route.prefix is not None:
+            prefixes.remove(route)
+        elif exact.get(route.pool.model) is route:
+            del exact[route.pool.model]
     for route in routes:
         if route.prefix is None:
             exact[route.pool.model] = route
@@ -357,6 +341,13 @@ def _names(routes: Iterable[Route[ConnectorT]]) -> _Names[ConnectorT]:
             prefixes.append(route)
     prefixes.sort(key=lambda route: (-len(route.prefix or ""), route.prefix or ""))
     return _Names(exact, tuple(prefixes))
+
+
+def _by_namespace(routes: Iterable[Route[ConnectorT]]) -> dict[str, list[Route[ConnectorT]]]:
+    found: dict[str, list[Route[ConnectorT]]] = {}
+    for route in routes:
+        found.setdefault(route.pool.namespace, []).append(route)
+    return found
 
 
 def build_steps(
@@ -375,13 +366,13 @@ def build_steps(
     """
     before = Snapshot[ConnectorT].empty() if previous is None else previous
     build = _Build(config, connect, before, States() if states is None else states)
-    changed = yield from _changed_steps(before.config, config)
+    changed = yield from changed_steps(before.config, config)
     dirty = changed | before.refused.keys()  # who could not be readied may be by now
     if any(
         _is_credential(before.config.entries.get(id_), config.entries.get(id_)) for id_ in changed
     ):
         dirty.update((yield from _users_steps(config, changed)))
-    pools = yield from _pools_steps(config, before.routes.values(), changed, dirty)
+    pools = _pools(before.config, config, changed, dirty)
     build.drop(changed - config.entries.keys())
     for count, id_ in enumerate(dirty, 1):
         entry = config.entries.get(id_)
@@ -393,21 +384,45 @@ def build_steps(
         build.add_pool(pool)
         if count % _SLICE == 0:
             yield
-    by_namespace: dict[str, list[Route[ConnectorT]]] = {}
-    for count, route in enumerate(build.routes.values(), 1):
-        by_namespace.setdefault(route.pool.namespace, []).append(route)
-        if count % _COMPARED == 0:
-            yield
+    # A route that is not there any more, and one that has taken its place.
+    touched = [id_ for id_ in {*changed, *(pool.id for pool in pools)} if _is_new(id_, build)]
+    gone = [before.routes[id_] for id_ in touched if id_ in before.routes]
+    fresh = [build.routes[id_] for id_ in touched if id_ in build.routes]
+    yield
     return Snapshot(
         config=config,
         revision=revision,
         sequence=sequence,
         targets=build.targets,
         routes=build.routes,
-        namespaces={name: _names(routes) for name, routes in by_namespace.items()},
-        shared=_names(route for route in build.routes.values() if route.pool.shared),
+        namespaces=_namespaces(before, gone, fresh),
+        shared=_names(
+            before.shared,
+            [route for route in gone if route.pool.shared],
+            [route for route in fresh if route.pool.shared],
+        ),
         refused=build.refused,
     )
+
+
+def _is_new(pool_id: str, build: _Build[ConnectorT]) -> bool:
+    return build.previous.routes.get(pool_id) is not build.routes.get(pool_id)
+
+
+def _namespaces(
+    before: Snapshot[ConnectorT],
+    gone: Iterable[Route[ConnectorT]],
+    fresh: Iterable[Route[ConnectorT]],
+) -> Mapping[str, _Names[ConnectorT]]:
+    left, come = _by_namespace(gone), _by_namespace(fresh)
+    namespaces = dict(before.namespaces)
+    for name in left.keys() | come.keys():
+        names = _names(before.namespaces.get(name), left.get(name, ()), come.get(name, ()))
+        if names.exact or names.prefixes:
+            namespaces[name] = names
+        else:
+            namespaces.pop(name, None)
+    return namespaces
 
 
 def client_keys(config: Config) -> Iterator[ClientKey]:

@@ -81,8 +81,8 @@ _decode_secret = msgspec.json.Decoder(ClusterSecret).decode
 class ClusterSource:
     """Loads a bundle and follows it.
 
-    `publish` answers the steps that make a Config of this sequence serve, of which the last one
-    swaps; they are run in slices as all work is.
+    `publish` answers the steps that make a Config of this sequence and revision serve, of which the
+    last one swaps; they are run in slices as all work is.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class ClusterSource:
         place: ClusterPlace,
         *,
         state_dir: Path,
-        publish: Callable[[Config, int], Generator[None, None, None]],
+        publish: Callable[[Config, int, str], Generator[None, None, None]],
         timing: ClusterTiming = _TIMING,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -270,7 +270,8 @@ class ClusterSource:
         return await self._drive(assemble_steps(index, contents, held), self._pace)
 
     async def _serve(self, bundle: Bundle, *, keep: bool) -> None:
-        await self._drive(self._publish(bundle.config, bundle.index.sequence), self._pace)
+        index = bundle.index
+        await self._drive(self._publish(bundle.config, index.sequence, index.revision), self._pace)
         self._held = bundle
         self._board.served(bundle.index)
         self._lease.note(bundle.index, "")
