@@ -8,7 +8,7 @@ import dataclasses
 import json
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,13 +24,14 @@ from raw_client import Answer
 from responses_wire import USAGE, answer_body
 from running_gateway import AUTHORIZED, CLIENT_KEY, config_of, key_entry, openai_entry
 from scripted_upstream import Call
-from served_folder import ServedFolder, key_manifest, served_folder
-from sluicegate.config import Budget, EndUserPolicy, NamespaceCeiling, Sharing
+from served_folder import ServedFolder, echo_manifest, key_manifest, served_folder
+from sluicegate.config import Budget, Config, EndUserPolicy, NamespaceCeiling, Sharing
 from sluicegate.ledger import CallRecord, Ledger, LedgerSettings
 from sluicegate.ledger.ledger import store_of
 from sluicegate.ledger.record import encode
 from sluicegate.limits import Ceiling, Claim, Limiter, MemoryStore, SubjectKind
 from sluicegate.limits.subjects import end_user_subject, key_subject, namespace_subject
+from sluicegate.pipeline import earlier_spend
 from sluicegate.pipeline.earlier_spend import count_earlier_spend
 from sluicegate.pipeline.live import LiveStore
 
@@ -154,10 +155,26 @@ async def counted(store_url: str, state: Path) -> MemoryStore:
     ledger = Ledger(LedgerSettings(state, store_url))
     await asyncio.to_thread(ledger.start)
     try:
-        await count_earlier_spend(ledger, Limiter(memory), budgets(NOW), lambda: NOW)
+        async with counting(ledger, memory, budgets(NOW), lambda: NOW) as done:
+            await asyncio.wait_for(done.wait(), 10)
     finally:
         await asyncio.to_thread(ledger.stop, 5.0)
     return memory
+
+
+@contextlib.asynccontextmanager
+async def counting(
+    ledger: Ledger, memory: MemoryStore, store: LiveStore, clock: Callable[[], float]
+) -> AsyncGenerator[asyncio.Event]:
+    """Counts earlier spend until the end of the block; the event is set after the first time."""
+    counted = asyncio.Event()
+    work = asyncio.create_task(count_earlier_spend(ledger, Limiter(memory), store, clock, counted))
+    try:
+        yield counted
+    finally:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
 
 
 async def test_each_budget_has_what_is_its_own(store_url: str, tmp_path: Path) -> None:
@@ -184,20 +201,91 @@ async def test_a_database_that_comes_later(tmp_path: Path) -> None:
         memory = MemoryStore(time.time)
         ledger = Ledger(LedgerSettings(tmp_path / "state", url))
         await asyncio.to_thread(ledger.start)
-        work = asyncio.create_task(
-            count_earlier_spend(ledger, Limiter(memory), budgets(time.time()), time.time)
-        )
+        async with counting(ledger, memory, budgets(time.time()), time.time) as done:
 
-        async def told() -> bool:
-            return bool(ledger.state.problems)
+            async def told() -> bool:
+                return bool(ledger.state.problems)
 
-        await eventually(told)
-        assert not work.done()
-        # What this gateway itself spends before the database is back counts once, and besides.
-        claim = Claim(key_subject("default/team"), MONTH, money=10**9)
-        memory.reserve([claim])
-        ledger.end(record(time=time.time(), cost_usd=Decimal(1), **own))
-        await asyncio.to_thread(server.start)
-        await asyncio.wait_for(work, 30)
+            await eventually(told)
+            assert not done.is_set()
+            # What this gateway itself spends before the database is back counts once, and besides.
+            claim = Claim(key_subject("default/team"), MONTH, money=10**9)
+            memory.reserve([claim])
+            ledger.end(record(time=time.time(), cost_usd=Decimal(1), **own))
+            await asyncio.to_thread(server.start)
+            await asyncio.wait_for(done.wait(), 30)
         assert spent(memory, key_subject("default/team"), MONTH) == 4
         await asyncio.to_thread(ledger.stop, 5.0)
+
+
+async def test_budgets_that_a_reload_adds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(earlier_spend, "_CARRIED", 0.0)
+    path = f"sqlite://{tmp_path / 'ledger.sqlite3'}"
+    own = {"namespace": "default", "key": "team"}
+    without = config_of(key_entry())
+    store = LiveStore({})
+
+    def serve(config: Config, at: float) -> None:
+        deque(store.publish_steps(config), maxlen=0)
+        store.current = dataclasses.replace(store.current, published_at=at)
+
+    def limited_to(amount: str) -> Config:
+        return config_of(structs.replace(key_entry(), budget=Budget(amount, "Month")))
+
+    async def seen(amount: int) -> None:
+        async def is_counted() -> bool:
+            return spent(memory, key_subject("default/team"), MONTH) == amount
+
+        await eventually(is_counted)
+
+    def spend(at: float, usd: int) -> None:
+        ledger.end(record(time=at, cost_usd=Decimal(usd), **own))
+
+    memory = MemoryStore(lambda: NOW)
+    ledger = Ledger(LedgerSettings(tmp_path, path))
+    await asyncio.to_thread(ledger.start)
+    serve(without, NOW - 100)
+    async with counting(ledger, memory, store, lambda: NOW) as done:
+        await asyncio.wait_for(done.wait(), 10)
+        spend(NOW - 40 * 86_400, 1)  # in another period
+        spend(NOW - 90, 2)
+        await stored(ledger, 2)
+        serve(limited_to("100"), NOW - 80)
+        await seen(2)
+        # What is spent on a budget is counted as it is spent, not by the ledger.
+        spend(NOW - 70, 4)
+        await stored(ledger, 3)
+        serve(limited_to("200"), NOW - 60)
+        serve(without, NOW - 50)
+        await asyncio.sleep(0.2)  # each is looked at, and nothing comes of it
+        spend(NOW - 40, 8)
+        await stored(ledger, 4)
+        serve(limited_to("100"), NOW - 30)
+        await seen(10)
+    await asyncio.to_thread(ledger.stop, 5.0)
+
+
+async def stored(ledger: Ledger, rows: int) -> None:
+    async def there() -> bool:
+        return ledger.state.stored == rows
+
+    await eventually(there)
+
+
+async def test_a_budget_that_is_written_while_the_key_is_used(rig: Rig, tmp_path: Path) -> None:
+    async def script(call: Call) -> None:
+        call.answer(answer_body())
+
+    upstream = await rig.upstream(script)
+    manifests = {"team.yaml": key_manifest(), "model.yaml": MODEL.format(url=upstream.base_url)}
+    manifests["free.yaml"] = echo_manifest("free")
+    async with served_folder(tmp_path, manifests) as served:
+        for _ in range(2):
+            assert (await ask(served)).status == 200
+        served.write("team.yaml", limited(key_manifest(), BUDGET))
+
+        async def refused() -> bool:
+            answer = await served.post(b'{"model": "free", "input": "hi"}')
+            return answer.status == 429 and "14.00 of 10.00 USD" in answer.error["message"]
+
+        await eventually(refused)

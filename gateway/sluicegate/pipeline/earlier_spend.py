@@ -1,6 +1,7 @@
-"""What was spent before this gateway began, counted from the ledger.
+"""What was spent before a budget was counted, counted from the ledger.
 
-For budgets that are counted in memory, which a restart would otherwise begin at zero.
+For budgets that are counted in memory: those there are when a gateway starts, which a restart would
+otherwise begin at zero, and those that a reload adds.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
-from sluicegate.config import Budget, ClientKey, Config, Deployment
+from sluicegate.config import Budget, ClientKey, Deployment, Entry, NamespaceCeiling, Sharing
 from sluicegate.ledger import Ledger
 from sluicegate.ledger.store import Grouping, NoLedger, Pairing, Spend, StoreUnavailable
 from sluicegate.limits import Ceiling, Limiter, Settlement, ceiling_of, nano_usd
@@ -20,43 +21,70 @@ from sluicegate.limits.periods import Period, period_start
 from sluicegate.limits.subjects import end_user_subject, key_subject, namespace_subject
 from sluicegate.pipeline.live import LiveStore
 
-_LOOK = 0.05  # seconds between looks whether the ledger has what an earlier gateway left
+_LOOK = 0.05  # seconds between looks whether something has come
 _RETRY = 1.0  # seconds after which a database that was away is asked again
 _SLICE = 200  # groups between two chances for the event loop to serve requests
+_CARRIED = 2.0  # seconds after which the database has the rows of calls that have ended
 
 _T = TypeVar("_T")
+_By: TypeAlias = Grouping | Pairing
 
 
 class _Question(NamedTuple):
-    by: Grouping | Pairing
+    """Sums of calls that began in these bounds (Unix seconds), for budgets of this period."""
+
+    by: _By
     period: Period
+    since: float
+    until: float
 
 
-def _questions(config: Config) -> dict[_Question, dict[str, Ceiling]]:
-    """The budgets there are, by the sums that tell what was spent of them, then by whose they are.
+# Whose budgets (a key's, a deployment's, as namespace/name), and what they are.
+_Asked: TypeAlias = Mapping[_Question, Mapping[str, Ceiling]]
 
-    That is a key, or a deployment, as namespace/name.
-    """
-    found: dict[_Question, dict[str, Ceiling]] = defaultdict(dict)
 
-    def note(by: Grouping | Pairing, whose: str, budget: Budget | None) -> None:
+def _budgets(entry: Entry | None) -> dict[_By, Ceiling]:
+    """The budgets of an entry, by the sums that tell what was spent of them."""
+    budgets: dict[_By, Budget | None] = {}
+    match entry:
+        case ClientKey(budget=budget, end_users=end_users):
+            budgets["key"] = budget
+            budgets["key end-user"] = None if end_users is None else end_users.budget
+        case Deployment(sharing=Sharing(per_namespace=NamespaceCeiling(budget=budget))):
+            budgets["namespace deployment"] = budget
+        case _:
+            pass
+    found: dict[_By, Ceiling] = {}
+    for by, budget in budgets.items():
         ceiling = ceiling_of(None, budget)
         if ceiling is not None:
-            found[_Question(by, ceiling.period)][whose] = ceiling
-
-    for entry in config.entries.values():
-        match entry:
-            case ClientKey(namespace, name):
-                label = f"{namespace}/{name}"
-                note("key", label, entry.budget)
-                if entry.end_users is not None:
-                    note("key end-user", label, entry.end_users.budget)
-            case Deployment(namespace, name) if entry.sharing.per_namespace is not None:
-                label = f"{namespace}/{name}"
-                note("namespace deployment", label, entry.sharing.per_namespace.budget)
-            case _:
-                pass
+            found[by] = ceiling
     return found
+
+
+class _Watch:
+    """Notices budgets of which memory has no count."""
+
+    def __init__(self) -> None:
+        self._before: Mapping[str, Entry] = {}
+        self._gone: dict[tuple[_By, str], float] = {}  # when one that was counted went away
+
+    def look(self, entries: Mapping[str, Entry], at: float) -> _Asked:
+        """What is to be asked now that these serve, since `at` (Unix seconds)."""
+        before, self._before = self._before, entries
+        ids = [id_ for id_, entry in entries.items() if before.get(id_) is not entry]
+        asked: dict[_Question, dict[str, Ceiling]] = defaultdict(dict)
+        for id_ in (*ids, *(before.keys() - entries.keys())):
+            name = id_.partition("/")[2]
+            was, now = _budgets(before.get(id_)), _budgets(entries.get(id_))
+            for by in was.keys() - now.keys():
+                self._gone[by, name] = at
+            for by in now.keys() - was.keys():
+                ceiling = now[by]
+                start = period_start(ceiling.period, int(at * 1000)) / 1000
+                since = max(start, self._gone.pop((by, name), start))
+                asked[_Question(by, ceiling.period, since, at)][name] = ceiling
+        return asked
 
 
 def _charges(
@@ -86,25 +114,60 @@ def _charges(
 
 
 async def count_earlier_spend(
-    ledger: Ledger, limits: Limiter, store: LiveStore, clock: Callable[[], float]
+    ledger: Ledger,
+    limits: Limiter,
+    store: LiveStore,
+    clock: Callable[[], float],
+    counted: asyncio.Event,
 ) -> None:
-    """Count what was spent in the running periods before there was a configuration to serve.
+    """Count what was spent of each budget in its period before it served; until cancelled.
 
-    Returns once it is counted, however long the database is away until then. What is spent
-    meanwhile counts besides. `clock` gives Unix seconds.
+    Sets `counted` once that is known of the first configuration, however long the database is away
+    until then. What is spent meanwhile counts besides. `clock` gives Unix seconds.
     """
-    while not store.current.published_at:  # noqa: ASYNC110 -- once in a process's life
+    watch = _Watch()
+    published_at, first = 0.0, True
+    async with asyncio.TaskGroup() as tasks:
+        while True:
+            while store.current.published_at == published_at:  # noqa: ASYNC110 -- whoever publishes tells nobody
+                await asyncio.sleep(_LOOK)
+            published_at = store.current.published_at
+            asked = watch.look(store.current.snapshot.config.entries, published_at)
+            if first:
+                tasks.create_task(_first(ledger, limits, clock, asked, counted))
+                first = False
+            elif asked:
+                tasks.create_task(_later(ledger, limits, clock, asked))
+
+
+async def _first(
+    ledger: Ledger,
+    limits: Limiter,
+    clock: Callable[[], float],
+    asked: _Asked,
+    counted: asyncio.Event,
+) -> None:
+    while asked and not ledger.caught_up:  # noqa: ASYNC110 -- its thread knows no event loop
         await asyncio.sleep(_LOOK)
-    until = store.current.published_at
-    questions = _questions(store.current.snapshot.config)
-    if not questions:
-        return
-    while not ledger.caught_up:  # noqa: ASYNC110 -- its thread knows no event loop
+    await _count(ledger, limits, clock, asked)
+    counted.set()
+
+
+async def _later(
+    ledger: Ledger, limits: Limiter, clock: Callable[[], float], asked: _Asked
+) -> None:
+    await asyncio.sleep(_CARRIED)
+    while not ledger.caught_up or ledger.state.problems:  # noqa: ASYNC110 -- as above
         await asyncio.sleep(_LOOK)
-    for question, ceilings in questions.items():
-        start = period_start(question.period, int(until * 1000))
-        sums = await _sums(ledger, question, start / 1000, until)
-        if start != period_start(question.period, int(clock() * 1000)):
+    await _count(ledger, limits, clock, asked)
+
+
+async def _count(
+    ledger: Ledger, limits: Limiter, clock: Callable[[], float], asked: _Asked
+) -> None:
+    for question, ceilings in asked.items():
+        sums = await _sums(ledger, question)
+        if question.since < period_start(question.period, int(clock() * 1000)) / 1000:
             continue  # the period is over, and nothing spent in it counts any more
         for number, charge in enumerate(_charges(question, ceilings, sums), 1):
             limits.charge(charge)
@@ -112,11 +175,11 @@ async def count_earlier_spend(
                 await asyncio.sleep(0)
 
 
-async def _sums(ledger: Ledger, question: _Question, since: float, until: float) -> list[Spend]:
+async def _sums(ledger: Ledger, question: _Question) -> list[Spend]:
     def ask() -> list[Spend]:
         reader = ledger.reader()
         try:
-            return reader.sums(question.by, since, until)
+            return reader.sums(question.by, question.since, question.until)
         finally:
             reader.close()
 

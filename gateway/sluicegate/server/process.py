@@ -219,12 +219,8 @@ async def _find_counts(stack: contextlib.AsyncExitStack, gateway: Gateway) -> No
     if ledger is None or limits.shared:
         return
     counted = asyncio.Event()
-
-    async def count() -> None:
-        await count_earlier_spend(ledger, limits, gateway.store, gateway.clock)
-        counted.set()
-
-    await _background(stack, count())
+    work = count_earlier_spend(ledger, limits, gateway.store, gateway.clock, counted)
+    await _background(stack, work)
     try:
         await asyncio.wait_for(counted.wait(), _SPEND_WAIT)
     except TimeoutError:
