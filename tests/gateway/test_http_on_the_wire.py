@@ -29,6 +29,12 @@ BROKEN = {
     "a blank before the colon": b"GET /v1/models HTTP/1.1\r\nHost : x\r\n\r\n",
     "a folded header": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n",
     "an unknown version": b"GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n",
+    "a version without a number": b"GET /v1/models\r\n\r\n",
+    "HTTP/0.9": b"GET /v1/models HTTP/0.9\r\nHost: x\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "lines without a return": b"GET /v1/models HTTP/1.1\nHost: x\n\n",
+    "a return alone": b"GET /v1/models HTTP/1.1\r\nHost: x\rX: y\r\n\r\n",
+    "a blank in a header's name": b"GET /v1/models HTTP/1.1\r\nHo st: x\r\n\r\n",
     "an asterisk": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     "a line too long": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "a header too long": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
@@ -39,6 +45,11 @@ BROKEN = {
     "a negative length": POST + b"Content-Length: -1\r\n\r\n",
     "a length with a sign": POST + b"Content-Length: +1\r\n\r\nx",
     "a length without end": POST + b"Content-Length: " + b"9" * 40 + b"\r\n\r\n",
+    "a list of lengths": POST + b"Content-Length: 1, 1\r\n\r\nx",
+    "chunks that are not last": POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "chunks twice": POST + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
+    "a head without end": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
+    "nothing but blank lines": b"\r\n" * 50_000,
     "an unknown coding": POST + b"Transfer-Encoding: cow\r\n\r\n",
     "two content types": POST + b"Content-Type: application/json"
     b"\r\nContent-Type: text/plain\r\n\r\n",
@@ -123,6 +134,34 @@ async def test_garbage_while_a_stream_runs_does_not_get_into_it(rig: Rig) -> Non
         while chunk := await client.chunk():
             received += chunk
     assert received == b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [b"1;x=" + b"y" * 100_000, b"0\r\n" + b"X: y\r\n" * 20_000],
+    ids=["a chunk's extension", "trailers"],
+)
+async def test_what_is_no_body_does_not_go_on_for_ever(rig: Rig, endless: bytes) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(POST + KEY + b"Transfer-Encoding: chunked\r\n\r\n" + endless)
+        assert (await client.answer()).error["code"] == "invalid_http"
+        assert await client.closed() == b""
+    assert not upstream.calls
+
+
+async def test_where_the_bytes_are_cut_makes_no_difference(rig: Rig) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    chunks = b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\n" + GOOD[:3] + b"\r\n"
+    chunks += b"%x\r\n%b\r\n0\r\nModel: other\r\n\r\n" % (len(GOOD) - 3, GOOD[3:])
+    sent = request(GOOD, AUTHORIZED) + POST + KEY + chunks + b"GET /healthz HTTP/1.1\r\n\r\n"
+    for at in range(1, len(sent), 3):
+        async with await gateway.connect() as client:
+            client.send(sent[:at])
+            await asyncio.sleep(0)
+            client.send(sent[at:])
+            assert [(await client.answer()).status for _ in range(3)] == [200, 200, 200]
+    assert {call.body for call in upstream.calls} == {GOOD.replace(b"gpt-test", b"gpt-real")}
 
 
 async def test_http_1_0_gets_a_whole_answer_and_the_end(rig: Rig) -> None:
@@ -232,6 +271,15 @@ async def test_requests_in_a_row_are_answered_in_their_order(rig: Rig) -> None:
             assert (await client.answer()).json()["said"] == word
 
 
+async def test_thousands_of_requests_in_one_write(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        for path in (b"/healthz", b"/nowhere") * 2500:
+            client.send(b"GET %b HTTP/1.1\r\n\r\n" % path)
+        statuses = [(await client.answer()).status for _ in range(5000)]
+    assert statuses == [200, 404] * 2500
+
+
 async def test_errors_and_streams_leave_a_connection_usable(rig: Rig) -> None:
     gateway, _ = await rig.serving(streams(*frames(text_stream())))
     async with await gateway.connect() as client:
@@ -267,6 +315,25 @@ async def test_an_upgrade_that_is_not_served_is_ignored(rig: Rig, upgrade: str) 
         client.send(request(GOOD, fields | {"HTTP2-Settings": "AAMAAABkAARAAAAAAAIAAAAA"}))
         assert (await client.answer()).body == answer_body()
     assert upstream.last.body == GOOD.replace(b"gpt-test", b"gpt-real")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_what_follows_an_ignored_upgrade_is_its_body_and_then_a_request(
+    rig: Rig, chunked: bool, at_once: bool
+) -> None:
+    gateway, upstream = await rig.serving(answers(answer_body()))
+    head = POST + KEY + b"Connection: upgrade\r\nUpgrade: h2c\r\n"
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(GOOD), GOOD) if chunked else GOOD
+    head += b"Transfer-Encoding: chunked\r\n\r\n" if chunked else LENGTH + b"\r\n"
+    async with await gateway.connect() as client:
+        for piece in [(head + body) * 2] if at_once else [head, body, head + body[:5], body[5:]]:
+            client.send(piece)
+            await asyncio.sleep(0.01)
+        client.send(b"GET /healthz HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+        client.send(b"GET /nowhere HTTP/1.1\r\n\r\n")
+        assert [(await client.answer()).status for _ in range(4)] == [200, 200, 200, 404]
+    assert [call.body for call in upstream.calls] == [GOOD.replace(b"gpt-test", b"gpt-real")] * 2
 
 
 async def test_the_absolute_form_is_a_path_too(rig: Rig) -> None:

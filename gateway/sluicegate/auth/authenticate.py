@@ -127,7 +127,7 @@ def presented_key(headers: Mapping[str, str]) -> str | None:
     `Authorization: Bearer <key>` (RFC 6750, scheme in any case) comes first, else `api-key: <key>`,
     which is what clients made for Azure send. `headers` decides whether names have a case.
     """
-    authorization = headers.get("Authorization")
+    authorization = headers.get("authorization")
     if authorization is not None:
         scheme, _, key = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":

@@ -1,1 +1,1 @@
-"""The aiohttp servers: the public port, the admin port, TLS, and the life of the process."""
+"""The servers: the public port, the admin port, TLS, and the life of the process."""

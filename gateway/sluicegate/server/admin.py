@@ -6,13 +6,12 @@ import asyncio
 from dataclasses import dataclass
 
 import msgspec
-from aiohttp import web
 
 from sluicegate.config import Config
 from sluicegate.model import ApiError
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.deployments import DeploymentGauges, described_pool
-from sluicegate.server.exchange import ExchangeLimits, HttpExchange
+from sluicegate.server.exchange import HttpExchange
 from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
 from sluicegate.telemetry.metrics import Registry
@@ -33,21 +32,21 @@ class AdminPort:
     def __post_init__(self) -> None:
         self.metrics.register(DeploymentGauges(self.store))
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, exchange: HttpExchange) -> None:
         """Answer one request; the root of its task."""
-        exchange = HttpExchange(request, ExchangeLimits(), last=self.health.draining)
+        if self.health.draining:
+            exchange.keep_alive = False
         try:
-            await self._dispatch(request, exchange)
+            await self._dispatch(exchange)
         except ApiError as error:
             exchange.send(error.status, (), error.body())
         except Exception:  # noqa: BLE001 -- the task's root: one request's fault ends that request only
             LOGGER.exception("the admin port failed")
             exchange.abort()
-        return exchange.written
 
-    async def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
-        path = request.raw_path.partition("?")[0]
-        if request.method not in _GET:
+    async def _dispatch(self, exchange: HttpExchange) -> None:
+        path = exchange.target.partition("?")[0]
+        if exchange.method not in _GET:
             raise ApiError(405, "Use GET.", code="method_not_allowed")
         match path:
             case "/healthz":

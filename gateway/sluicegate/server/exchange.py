@@ -1,20 +1,14 @@
-"""The pipeline's Exchange over an aiohttp request.
-
-Answers are written to the connection as finished bytes: aiohttp's response machinery costs more
-than everything else that the gateway does for a request (measured; docs/decisions/0002). aiohttp
-still parses requests, keeps connections alive and applies flow control.
-"""
+"""The pipeline's Exchange: one request on a client's connection, answered with finished bytes."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
-
-from aiohttp import web
+from typing import Protocol
 
 from sluicegate.model import ApiError
 from sluicegate.pipeline.exchange import ClientGone, Header
@@ -23,29 +17,26 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _JSON = b"application/json"
 _CRLF = b"\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_HTTP_11 = (1, 1)
+_UNASKED = 64 * 1024  # bytes of a body that are taken before anyone wants it
 
 
-class _Written(web.StreamResponse):
-    """Tells aiohttp that the answer has been written, and whether the connection may go on."""
+class Wire(Protocol):
+    """The connection that a request has come by. `transport` None: it is gone."""
 
-    def __init__(self, *, keep_alive: bool) -> None:
-        super().__init__()
-        self._keeps = keep_alive
+    transport: asyncio.Transport | None
+    writing_paused: bool  # the client leaves no room for more
 
-    @property
-    def keep_alive(self) -> bool | None:
-        return self._keeps
+    async def writable(self) -> None:
+        """Wait until there is room again, or the connection is gone."""
+        ...
 
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Nothing is left to prepare."""
+    def pause_reading(self) -> None:
+        """Take no more from the client."""
+        ...
 
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
-
-
-_KEEP = _Written(keep_alive=True)
-_CLOSE = _Written(keep_alive=False)
+    def resume_reading(self) -> None:
+        """Go on."""
+        ...
 
 
 class _Clock:
@@ -82,85 +73,128 @@ class ExchangeLimits:
 
 
 class HttpExchange:
-    """One request on one connection."""
+    """One request on one connection.
+
+    `headers` have names in lower case; of a name that stands among `repeated` the first value. The
+    connection feeds the body; whoever answers decides whether it is wanted.
+    """
 
     __slots__ = (
-        "_body_limit",
-        "_body_timeout",
+        "_broken",
         "_chunked",
-        "_keep_alive",
-        "_request",
-        "_stall_timeout",
+        "_limits",
+        "_parts",
+        "_size",
         "_stream_head",
+        "_waiter",
+        "_wire",
         "answered",
         "headers",
+        "keep_alive",
+        "method",
+        "repeated",
+        "target",
+        "whole",
     )
 
-    def __init__(self, request: web.BaseRequest, limits: ExchangeLimits, *, last: bool) -> None:
-        """`last`: the connection ends with this answer, because the gateway is shutting down."""
-        self._request = request
-        self._body_limit = limits.body_bytes
-        self._body_timeout = limits.body_seconds
-        self._stall_timeout = limits.stall_seconds
+    def __init__(
+        self,
+        wire: Wire,
+        limits: ExchangeLimits,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        repeated: Collection[str] = (),
+        *,
+        keep_alive: bool = False,
+        chunked: bool = True,
+    ) -> None:
+        """`chunked`: the client knows chunks, as HTTP/1.0 does not."""
+        self._wire = wire
+        self._limits = limits
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.repeated = repeated
+        self.keep_alive = keep_alive  # whether another request may follow its answer
+        self._chunked = chunked
+        self._parts: list[bytes] = []  # of the body
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._broken = False
         self._stream_head = b""  # of a stream that has begun, until its first bytes
-        self._keep_alive = request.keep_alive and not last
-        self._chunked = request.version >= _HTTP_11
-        self.headers: Mapping[str, str] = request.headers
+        self.whole = False  # the body has come
         self.answered = False
 
-    @property
-    def written(self) -> web.StreamResponse:
-        """What the handler gives back to aiohttp."""
-        return _KEEP if self._keep_alive else _CLOSE
+    # --- the body, from the connection ------------------------------------------------------------
+
+    def feed(self, piece: bytes) -> None:
+        """A part of the body. What is too large is not kept."""
+        self._size += len(piece)
+        if self._size > self._limits.body_bytes:
+            self._parts.clear()
+            self._wake()
+            return
+        self._parts.append(piece)
+        if self._size > _UNASKED and self._waiter is None:
+            self._wire.pause_reading()
+
+    def complete(self) -> None:
+        """The body is whole."""
+        self.whole = True
+        self._wake()
+
+    def break_off(self) -> None:
+        """The rest of the body is not HTTP."""
+        self._broken = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # --- for whoever answers ----------------------------------------------------------------------
 
     async def read_body(self) -> bytes:
         """See Exchange. The declared size is judged before anything is read."""
-        request = self._request
-        declared = request.content_length
-        if declared is not None and declared > self._body_limit:
+        size = self._size if self.whole else int(self.headers.get("content-length", 0))
+        if size > self._limits.body_bytes:
             raise self._too_large()
         _check_type(self.headers)
-        content = request.content
-        if content.is_eof():
-            body = content.read_nowait()
-            if len(body) > self._body_limit:
-                raise self._too_large()
-            return body
+        if not self.whole:
+            await self._rest()
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    async def _rest(self) -> None:
         # RFC 9110 section 10.1.1: what HTTP/1.0 expects is ignored.
-        if self._chunked and request.headers.get("Expect", "").lower() == "100-continue":
+        if self._chunked and self.headers.get("expect", "").lower() == "100-continue":
             self._write(_CONTINUE)
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._wire.resume_reading()
+        seconds = self._limits.body_seconds
         try:
-            async with asyncio.timeout(self._body_timeout):
-                return await self._read_rest(request)
+            async with asyncio.timeout(seconds):
+                if not self._broken and self._size <= self._limits.body_bytes:
+                    await self._waiter
         except TimeoutError:
-            self._keep_alive = False
+            self.keep_alive = False
             raise ApiError(
                 408,
-                f"The request body did not arrive within {self._body_timeout:g} seconds.",
+                f"The request body did not arrive within {seconds:g} seconds.",
                 code="request_timeout",
             ) from None
-        except web.RequestPayloadError as error:
-            self._keep_alive = False
-            raise ApiError(400, "The request is not valid HTTP.", code="invalid_http") from error
-        except OSError as error:
-            raise ClientGone from error
-
-    async def _read_rest(self, request: web.BaseRequest) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        while part := await request.content.readany():
-            size += len(part)
-            if size > self._body_limit:
-                raise self._too_large()
-            parts.append(part)
-        return b"".join(parts)
+        if self._size > self._limits.body_bytes:
+            raise self._too_large()
+        if self._broken:
+            self.keep_alive = False
+            raise ApiError(400, "The request is not valid HTTP.", code="invalid_http")
 
     def _too_large(self) -> ApiError:
         # The rest of the body would have to be read before another request could be: close instead.
-        self._keep_alive = False
+        self.keep_alive = False
         return ApiError(
             413,
-            f"The request body is larger than the limit of {self._body_limit} bytes.",
+            f"The request body is larger than the limit of {self._limits.body_bytes} bytes.",
             code="request_too_large",
         )
 
@@ -173,19 +207,19 @@ class HttpExchange:
     ) -> None:
         """A whole answer of any content type."""
         self.answered = True
-        if not self._request.content.is_eof():
-            self._keep_alive = False
+        if not self.whole:
+            self.keep_alive = False
         head = self._head(status, headers)
         head += (b"content-type: ", content_type, b"\r\ncontent-length: %d\r\n\r\n" % len(body))
-        if self._request.method != "HEAD":
+        if self.method != "HEAD":
             head.append(body)
         self._write(b"".join(head))
 
     def begin(self, headers: Iterable[Header]) -> None:
         """See Exchange. To HTTP/1.0 there are no chunks: the stream ends with the connection."""
         self.answered = True
-        if not self._chunked:
-            self._keep_alive = False
+        if not self._chunked or not self.whole:
+            self.keep_alive = False
         head = self._head(200, headers)
         head.append(
             b"content-type: text/event-stream; charset=utf-8\r\n"
@@ -201,20 +235,19 @@ class HttpExchange:
 
     async def drain(self) -> None:
         """See Exchange. A client that reads nothing for too long is given up."""
-        protocol = self._request.protocol
-        if protocol.transport is None:
-            raise ClientGone
-        while protocol.writing_paused:
-            unread = _unread(protocol.transport)
+        wire = self._wire
+        while (transport := wire.transport) is not None:
+            if not wire.writing_paused:
+                return
+            unread = transport.get_write_buffer_size()
             try:
-                async with asyncio.timeout(self._stall_timeout):
-                    await self._request.writer.drain()
-            except ConnectionError as error:
-                raise ClientGone from error
-            except TimeoutError as error:
-                if _unread(protocol.transport) >= unread:
+                async with asyncio.timeout(self._limits.stall_seconds):
+                    await wire.writable()
+            except TimeoutError:
+                if transport.get_write_buffer_size() >= unread:
                     self.abort()
-                    raise ClientGone from error
+                    break
+        raise ClientGone
 
     def end(self, data: bytes) -> None:
         """See Exchange."""
@@ -224,31 +257,25 @@ class HttpExchange:
 
     def abort(self) -> None:
         """Close the connection at once: what was written is not whole."""
-        self._keep_alive = False
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
+        self.keep_alive = False
+        if self._wire.transport is not None:
+            self._wire.transport.abort()
 
     def _head(self, status: int, headers: Iterable[Header]) -> list[bytes]:
         # An upstream's own status may be none that HTTP has registered, as Cloudflare's 520.
         reason = _REASONS.get(status, b"Unregistered")
         lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, reason, _clock.date())]
         lines += [b"%b: %b\r\n" % header for header in headers]
-        if not self._keep_alive:
+        if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         elif not self._chunked:
             lines.append(b"connection: keep-alive\r\n")
         return lines
 
     def _write(self, data: bytes) -> None:
-        transport = self._request.transport
+        transport = self._wire.transport
         if transport is not None and not transport.is_closing():
             transport.write(data)
-
-
-def _unread(transport: asyncio.Transport | None) -> int:
-    """Bytes that the client has left no room for."""
-    return transport.get_write_buffer_size() if transport is not None else 0
 
 
 def _check_type(headers: Mapping[str, str]) -> None:
@@ -256,7 +283,7 @@ def _check_type(headers: Mapping[str, str]) -> None:
 
     A missing one is taken for JSON.
     """
-    declared = headers.get("Content-Type")
+    declared = headers.get("content-type")
     if declared is not None and declared != "application/json":
         media_type = declared.partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
@@ -265,7 +292,7 @@ def _check_type(headers: Mapping[str, str]) -> None:
                 f"Unsupported content type {media_type[:100]!r}: send application/json.",
                 code="unsupported_content_type",
             )
-    encoding = headers.get("Content-Encoding")
+    encoding = headers.get("content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         raise ApiError(
             415,

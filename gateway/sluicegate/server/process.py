@@ -154,7 +154,7 @@ async def run(
         look_again=source.look_again,
     )
     health = Health(store, lambda: source.status, lambda: _away(limits, ledger))
-    public = PublicPort(gateway, health, settings.limits)
+    public = PublicPort(gateway, health)
     metrics = _metrics(tally, store, health, limits, books)
     admin = AdminPort(store, health, metrics)
     certificate = Certificate(*settings.tls) if settings.tls is not None else None
@@ -307,11 +307,7 @@ class _Port:
 async def _listening(
     handler: Handler, settings: ServerSettings, certificate: Certificate | None, *, public: bool
 ) -> AsyncGenerator[_Port]:
-    server = HttpServer(
-        handler,
-        idle_seconds=settings.idle_seconds,
-        stall_seconds=settings.limits.stall_seconds,
-    )
+    server = HttpServer(handler, settings.limits, idle_seconds=settings.idle_seconds)
     try:
         listener = await asyncio.get_running_loop().create_server(
             server,

@@ -1,107 +1,405 @@
-"""aiohttp's HTTP protocol with this API's form for errors of the HTTP layer itself."""
+"""One client's connection: HTTP/1.1 (RFC 9112) read by llhttp, its requests served one by one.
+
+A server of our own, because a general one costs as much as all that the gateway does for a request
+(measured; docs/decisions/0002). llhttp (strict, as httptools sets it up) reads heads and bodies;
+what it leaves open is decided here: sizes, repeated headers, what follows a request, and time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from itertools import chain
+from typing import Final, TypeAlias, cast
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from sluicegate.model import ApiError
 from sluicegate.pipeline.serve import request_id
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 
+Handler: TypeAlias = Callable[[HttpExchange], Awaitable[None]]
+
+MAX_FIELD_BYTES: Final = 8190  # of a header's value, and of the target
+MAX_HEADERS: Final = 128
+# Bytes in a row that are neither a whole head nor part of a body: a head that does not end, chunk
+# extensions, trailers, blank lines.
+MAX_SILENT_BYTES: Final = 64 * 1024
+# What comes while a request is served waits unread, up to so many bytes; as much is parsed at once,
+# so that few requests can lie in it.
+_SLICE: Final = 16 * 1024
+_HELD_BYTES: Final = 64 * 1024
+_LINGER_SECONDS: Final = 2.0  # for the rest of a refused body, before its connection is closed
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_ORIGINS: Final = ("/", "http://", "https://")  # how a target begins (RFC 9112 section 3.2)
+# Of these a second one is no HTTP: it would leave open what the message is, or whom it is for.
+_SINGLE: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
-_SERVER_ERROR = 500
-# aiohttp takes the time of every request for a log that is enabled; this one is not.
-_NO_ACCESS_LOG = logging.getLogger("sluicegate.access")
-_NO_ACCESS_LOG.disabled = True
+class _NotHttp(Exception):
+    """A head that is refused. Raised in llhttp's callbacks, which end the parsing by it."""
 
 
-class _Protocol(RequestHandler):
-    __slots__ = ()
+class Connection(asyncio.Protocol):
+    """One client. The methods named `on_...` are what llhttp calls."""
+
+    __slots__ = (
+        "_broken",
+        "_closing",
+        "_fields",
+        "_held",
+        "_held_bytes",
+        "_idle_due",
+        "_incoming",
+        "_loop",
+        "_parser",
+        "_replaying",
+        "_rest",
+        "_room",
+        "_server",
+        "_silent",
+        "_target",
+        "_timer",
+        "_upgrading",
+        "_waiting",
+        "task",
+        "transport",
+        "writing_paused",
+    )
+
+    def __init__(self, server: HttpServer) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.writing_paused = False
+        self.task: asyncio.Task[None] | None = None  # from the first request on
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._upgrading = self._replaying = False
+        self._incoming: HttpExchange | None = None  # whose body has not come whole
+        self._waiting: deque[HttpExchange] = deque()  # to be served
+        self._held: list[bytes] = []  # what came while a request was served
+        self._held_bytes = 0
+        self._silent = 0
+        self._broken = False  # what came is not HTTP: nothing more is read
+        self._closing = False  # nothing more is served
+        self._room: asyncio.Future[None] | None = None
+        self._rest: asyncio.Future[None] | None = None  # while the task waits for a request
+        self._timer: asyncio.TimerHandle | None = None
+        self._idle_due = 0.0
+
+    # --- asyncio.Protocol -------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        # uvloop's transports have the methods of asyncio.Transport without being one.
+        self.transport = cast("asyncio.Transport", transport)
+        connected: socket.socket = transport.get_extra_info("socket")
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if _TCP_USER_TIMEOUT is not None:
+            timeout = self._server.user_timeout
+            connected.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, timeout)
+        self._server.connections.add(self)
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Parse; a body that turns out to be broken is told to the handler that waits for it.
+        """Parse; what follows a request that is being served has to wait."""
+        if self._broken:
+            return
+        if self.idle or self._incoming is not None or self._closing:
+            self._feed(data)
+            return
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > _HELD_BYTES:
+            self.pause_reading()
 
-        aiohttp only queues its answer to the broken bytes behind that handler's.
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone: nobody is left to be answered."""
+        del exc
+        self.transport = None
+        self._parser = None
+        self._server.connections.discard(self)
+        self.resume_writing()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.task is not None:
+            self.task.cancel()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than it is written to."""
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self.writing_paused = False
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    # --- for the exchange -------------------------------------------------------------------------
+
+    async def writable(self) -> None:
+        """See Wire."""
+        if self.writing_paused:
+            self._room = self._loop.create_future()
+            await self._room
+
+    def pause_reading(self) -> None:
+        """See Wire."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """See Wire."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _feed(self, data: bytes) -> None:
+        while data and self._parser is not None and not self._broken:
+            piece, data = data[:_SLICE], data[_SLICE:]
+            self._silent += len(piece)
+            try:
+                self._parser.feed_data(piece)
+            except HttpParserUpgrade as upgrade:
+                offset: int = upgrade.args[0]
+                data = piece[offset:] + data
+                self._read_on()
+            except HttpParserError:
+                self._break()
+            if self._silent > MAX_SILENT_BYTES:
+                self._break()
+            if data and self._waiting and self._incoming is None and not self._closing:
+                self._held.insert(0, data)
+                self._held_bytes += len(data)
+                return
+
+    def _read_on(self) -> None:
+        """Ignore an upgrade, as who does not serve it must (RFC 9110 section 7.8).
+
+        llhttp takes what follows for another protocol. It is the body: so a fresh parser is told of
+        the same message without the upgrade.
         """
-        super().data_received(data)
-        request, messages = self._current_request, self._messages
-        if messages and request is not None and not request.content.is_eof():
-            request.content.set_exception(web.RequestPayloadError())
+        self._upgrading = False
+        exchange = self._incoming
+        self._parser = HttpRequestParser(self)
+        if exchange is None:
+            return
+        framing = [
+            f"{name}: {exchange.headers[name]}\r\n"
+            for name in ("content-length", "transfer-encoding")
+            if name in exchange.headers
+        ]
+        self._replaying = True
+        head = f"POST / HTTP/1.1\r\n{''.join(framing)}\r\n"
+        self._parser.feed_data(head.encode("latin-1", "replace"))
 
-    def close_idle(self) -> None:
-        """Close, unless a request is being served or waits to be."""
-        if self._current_request is None and not self._messages:
-            self.force_close()
+    def on_url(self, url: bytes) -> None:
+        """Collect the target, which may come in pieces."""
+        self._target += url
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = _SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """The envelope for what is not HTTP (RFC 9112): the connection ends with it.
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect a header of a head. Those behind a body are dropped."""
+        if self._incoming is None:
+            self._fields.append((name, value))
 
-        What the peer sent is not repeated, neither to it nor in the log.
-        """
-        del exc, message
-        if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun already")
-        error = (
-            ApiError(_SERVER_ERROR, "Internal error.", type="server_error", code="server_error")
-            if status >= _SERVER_ERROR
-            else ApiError(status, "The request is not valid HTTP.", code="invalid_http")
+    def on_headers_complete(self) -> None:
+        """A request has come, perhaps without its body."""
+        size, self._silent = self._silent, 0
+        target, self._target = self._target, b""
+        fields, self._fields = self._fields, []
+        if self._replaying:
+            self._replaying = False
+            return
+        # RFC 9112 section 5.1: white space around a value is no part of it; llhttp strips only what
+        # is before it.
+        headers = {
+            name.decode("latin-1").lower(): value.decode("utf-8", "surrogateescape").rstrip(" \t")
+            for name, value in reversed(fields)
+        }
+        repeated = _repeated(fields) if len(headers) < len(fields) else ()
+        parser = self._parser
+        assert parser is not None  # noqa: S101 (it is what calls)
+        path = target.decode("utf-8", "surrogateescape")
+        version, method = parser.get_http_version(), parser.get_method()
+        if (
+            self._closing
+            or version not in _VERSIONS
+            or method == b"CONNECT"
+            or not path.startswith(_ORIGINS)
+            or len(fields) > MAX_HEADERS
+            or (size > MAX_FIELD_BYTES and _too_long(target, fields))
+            or not _SINGLE.isdisjoint(repeated)
+        ):
+            raise _NotHttp
+        self._upgrading = "upgrade" in headers and parser.should_upgrade()
+        exchange = HttpExchange(
+            *(self, self._server.limits, method.decode(), path, headers, repeated),
+            keep_alive=parser.should_keep_alive(),
+            chunked=version == "1.1",
         )
-        exchange = HttpExchange(request, ExchangeLimits(), last=True)
-        exchange.send(status, ((b"x-request-id", request_id().encode()),), error.body())
-        return exchange.written
+        self._incoming = exchange
+        self._waiting.append(exchange)
+        if self._rest is not None:
+            self._wake()
+        elif self.task is None:
+            self.task = self._loop.create_task(self._serve())
+
+    def on_body(self, piece: bytes) -> None:
+        """A part of a body."""
+        self._silent = 0
+        if self._incoming is not None and not self._closing:
+            self._incoming.feed(piece)
+
+    def on_message_complete(self) -> None:
+        """A body has ended."""
+        exchange = self._incoming
+        if exchange is None or self._upgrading:
+            return
+        self._silent = 0
+        self._incoming = None
+        exchange.complete()
+        if self._closing:
+            self.close()
+
+    def _break(self) -> None:
+        """What came is not HTTP. Who waits for the rest of a body is told; else it is answered."""
+        self._broken = True
+        if self._incoming is not None:
+            self._incoming.break_off()
+        if self._closing:
+            self.close()
+        elif self.task is None:
+            self._refuse()
+        elif self._rest is not None:
+            self._wake()
+
+    # --- serving ----------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being served, or waits to be."""
+        return not self._waiting and (self.task is None or self._rest is not None)
+
+    async def _serve(self) -> None:
+        """Answer what comes, in its order."""
+        while True:
+            if self._waiting:
+                exchange = self._waiting.popleft()
+                await self._server.handler(exchange)
+                if not exchange.keep_alive:
+                    self._end(exchange)
+                    return
+            elif self._held:
+                held = b"".join(self._held)
+                self._held.clear()
+                self._held_bytes = 0
+                self.resume_reading()
+                self._feed(held)
+            elif self._broken:
+                self._refuse()
+                return
+            else:
+                self._watch()
+                self._rest = self._loop.create_future()
+                await self._rest
+                self._rest = None
+
+    def _wake(self) -> None:
+        if self._rest is not None and not self._rest.done():
+            self._rest.set_result(None)
+
+    def _refuse(self) -> None:
+        """The envelope for what is not HTTP; what the peer sent is not repeated. It is the end."""
+        error = ApiError(400, "The request is not valid HTTP.", code="invalid_http")
+        exchange = HttpExchange(self, self._server.limits, "GET", "/", {})
+        exchange.send(400, ((b"x-request-id", request_id().encode()),), error.body())
+        self.close()
+
+    def _end(self, exchange: HttpExchange) -> None:
+        """Close; where the client is still sending, a little later, so that it reads its answer."""
+        self._closing = True
+        if exchange.whole or self._broken:
+            self.close()
+            return
+        self.resume_reading()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(_LINGER_SECONDS, self.close)
+
+    def _watch(self) -> None:
+        """A connection may be unused only for so long from now on."""
+        self._idle_due = self._loop.time() + self._server.idle_seconds
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._idle_due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if not self.idle:
+            return  # it is watched again after the answer
+        if self._loop.time() < self._idle_due:
+            self._timer = self._loop.call_at(self._idle_due, self._on_timer)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close once everything is sent."""
+        self._closing = True
+        if self.transport is not None:
+            self.transport.close()
 
 
-class HttpServer(web.Server):
-    """Serves connections with `handler`.
+def _repeated(fields: list[tuple[bytes, bytes]]) -> list[str]:
+    names = Counter(name.decode("latin-1").lower() for name, _ in fields)
+    return [name for name, count in names.items() if count > 1]
 
-    `idle_seconds` bounds both the wait for a request's head, from its first byte or the
-    connection's begin, and the time that a connection may be kept open unused. A client that leaves
-    cancels its handler. One that for `stall_seconds` reads nothing of what was sent to it is given
-    up, also when the gateway is done with it and the kernel holds the rest (Linux: tcp(7)).
+
+def _too_long(target: bytes, fields: list[tuple[bytes, bytes]]) -> bool:
+    return any(len(each) > MAX_FIELD_BYTES for each in (target, *chain.from_iterable(fields)))
+
+
+class HttpServer:
+    """Serves connections with `handler`, which answers each request; it is called as a factory.
+
+    `idle_seconds` bounds both the wait for a request's head, from the connection's begin or the
+    last answer, and the time that a connection may be kept open unused. A client that leaves
+    cancels its handler. One that for the limits' `stall_seconds` reads nothing of what was sent to
+    it is given up, also when the gateway is done with it and the kernel holds the rest (Linux:
+    tcp(7)).
     """
 
-    def __init__(self, handler: Handler, *, idle_seconds: float, stall_seconds: float) -> None:
-        super().__init__(handler, handler_cancellation=True)
-        self._idle_seconds = idle_seconds
-        self._user_timeout = max(1, int(stall_seconds * 1000))
+    def __init__(self, handler: Handler, limits: ExchangeLimits, *, idle_seconds: float) -> None:
+        self.handler = handler
+        self.limits = limits
+        self.idle_seconds = idle_seconds
+        self.user_timeout = max(1, int(limits.stall_seconds * 1000))
+        self.connections: set[Connection] = set()
 
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """A client has connected."""
-        super().connection_made(handler, transport)
-        if _TCP_USER_TIMEOUT is not None:
-            connected: socket.socket = transport.get_extra_info("socket")
-            connected.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, self._user_timeout)
+    def __call__(self) -> Connection:
+        """A protocol for a new connection."""
+        return Connection(self)
 
     def close_idle(self) -> None:
         """Close the connections that carry no request."""
-        for connection in self.connections:
-            if isinstance(connection, _Protocol):
-                connection.close_idle()
+        for connection in list(self.connections):
+            if connection.idle:
+                connection.close()
 
-    def __call__(self) -> RequestHandler:
-        """A protocol for a new connection."""
-        return _Protocol(
-            self,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=self._idle_seconds,
-            access_log=_NO_ACCESS_LOG,
-            # A body is handled as it was sent: an encoded one is refused, never inflated (a bomb
-            # would be).
-            auto_decompress=False,
-            lingering_time=2.0,
-        )
+    async def shutdown(self, seconds: float) -> None:
+        """Close all of them; what is being served has so long to end, then it is cancelled."""
+        self.close_idle()
+        for insist in (False, True):
+            busy = [each for each in self.connections if not each.idle]
+            tasks = [each.task for each in busy if each.task is not None]
+            for task in tasks:
+                if insist:
+                    task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=seconds)
+        for connection in list(self.connections):
+            connection.close()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 import msgspec
-from aiohttp import web
 
 from sluicegate.auth.authenticate import Caller, may_call
 from sluicegate.config import Pool
@@ -16,15 +15,14 @@ from sluicegate.pipeline.exchange import ClientGone, Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
 from sluicegate.pipeline.serve import as_headers, error_headers, identify, request_id, serve
-from sluicegate.server.exchange import ExchangeLimits, HttpExchange
+from sluicegate.server.exchange import HttpExchange
 from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
 
 # Headers that decide something here: two of one name would leave open which one counts.
 _SINGLE = (
-    "Authorization",
+    "authorization",
     "api-key",
-    "Content-Type",
     "x-sluicegate-timeout",
     "x-sluicegate-tags",
     "x-sluicegate-cost",
@@ -39,18 +37,17 @@ class PublicPort:
 
     gateway: Gateway
     health: Health
-    limits: ExchangeLimits
     active: int = 0
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, exchange: HttpExchange) -> None:
         """Answer one request; the root of its task, so nothing escapes but its cancellation."""
-        exchange = HttpExchange(request, self.limits, last=self.health.draining)
+        if self.health.draining:
+            exchange.keep_alive = False
         self.active += 1
         try:
-            await self._dispatch(request, exchange)
+            await self._dispatch(exchange)
             # A client that asks on and on and reads nothing must not fill the memory.
-            if request.protocol.writing_paused:
-                await exchange.drain()
+            await exchange.drain()
         except ApiError as error:
             self._refuse(exchange, error)
         except ClientGone:
@@ -63,26 +60,25 @@ class PublicPort:
                 self._refuse(exchange, _internal_error())
         finally:
             self.active -= 1
-        return exchange.written
 
-    async def _dispatch(self, request: web.BaseRequest, exchange: HttpExchange) -> None:
-        path = _path(request.raw_path).removeprefix("/v1")
-        for name in _SINGLE:
-            if len(request.headers.getall(name, ())) > 1:
+    async def _dispatch(self, exchange: HttpExchange) -> None:
+        path = _path(exchange.target).removeprefix("/v1")
+        for name in exchange.repeated:
+            if name in _SINGLE:
                 raise ApiError(
                     400, f"The header {name} is sent more than once.", code="duplicate_header"
                 )
         if path == "/responses":
-            _allow(request, "POST")
+            _allow(exchange, "POST")
             await serve(self.gateway, exchange)
         elif path == "/models":
-            _allow(request, "GET", "HEAD")
+            _allow(exchange, "GET", "HEAD")
             await self._models(exchange)
         elif path.startswith(_MODELS):
-            _allow(request, "GET", "HEAD")
+            _allow(exchange, "GET", "HEAD")
             await self._model(exchange, unquote(path[len(_MODELS) :]))
         elif path in ("/healthz", "/readyz"):
-            _allow(request, "GET", "HEAD")
+            _allow(exchange, "GET", "HEAD")
             status, body = (
                 self.health.live() if path == "/healthz" else self.health.ready(detail=False)
             )
@@ -153,11 +149,11 @@ def _identified() -> tuple[Header, ...]:
     return ((b"x-request-id", request_id().encode()),)
 
 
-def _allow(request: web.BaseRequest, *methods: str) -> None:
-    if request.method not in methods:
+def _allow(exchange: HttpExchange, *methods: str) -> None:
+    if exchange.method not in methods:
         raise ApiError(
             405,
-            f"Method {request.method} is not allowed here: use {' or '.join(methods)}.",
+            f"Method {exchange.method} is not allowed here: use {' or '.join(methods)}.",
             code="method_not_allowed",
             headers=(("allow", ", ".join(methods)),),
         )
