@@ -3,6 +3,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# Python keeps what it has compiled: many tests start programs of ours, and each would compile anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout crds docs spelling
@@ -58,7 +61,7 @@ helm: ## build the helm that the tests of the chart run (once; minutes; needs Go
 	@scripts/helm
 
 test: check control-plane helm ## everything that must pass before a commit: check and all tests
-	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto --dist loadgroup $(ARGS)
+	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto --no-loadscope-reorder $(ARGS)
 
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
 	@SLUICEGATE_MUTATIONS=5000 $(PY) -m pytest -q tests/cluster/test_admission_like_lint.py -k changed

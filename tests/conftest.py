@@ -1,4 +1,7 @@
-"""What holds for every test: nothing of ours blocks the event loop, no example is timed."""
+"""What holds for every test: nothing of ours blocks the event loop, no example is timed.
+
+And the order in which they are run (worker_shares).
+"""
 
 import asyncio
 import inspect
@@ -8,6 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs] -- as in worker_shares
+
+from worker_shares import WholeFiles, order
 
 GATEWAY = str(Path(__file__).resolve().parents[1] / "gateway" / "sluicegate")
 
@@ -39,6 +45,16 @@ INNOCENT_CALLERS = (
 # A machine shared with other work is no place to time an example.
 settings.register_profile("untimed", settings.get_profile("default"), deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> WholeFiles:
+    return WholeFiles(config, log)
 
 
 class BlockingCallError(AssertionError):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import uuid
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -20,20 +19,9 @@ from control_plane import (
 )
 from sluicegate.cluster import ClusterClient, load_access
 
-HERE = Path(__file__).parent
-
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """At most two of xdist's workers start a control plane, whatever the number of cores."""
-    for item in items:
-        if HERE in item.path.parents:
-            half = zlib.crc32(item.path.name.encode()) % 2
-            item.add_marker(pytest.mark.xdist_group(f"control-plane-{half}"))
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ INSTRUCTIONS = [
 ]
 PLACE = "/opt/sluicegate"
 
-# Built once, by one of xdist's workers; where pip has nothing cached it fetches 60 MB.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("image")]
+# Where pip has nothing cached it fetches 60 MB.
+pytestmark = pytest.mark.timeout(900)
 
 
 def arguments(instruction: str) -> Iterator[list[str]]:
