@@ -18,7 +18,7 @@ from record_receiver import Receiver, plain
 from responses_wire import answer_body, frames, text_stream
 from running_gateway import AUTHORIZED, RunningGateway, key_entry, openai_entry
 from scripted_upstream import Call
-from sluicegate.config import Pricing
+from sluicegate.config import Limits, Pricing
 from sluicegate.ledger import LedgerSettings
 from sluicegate.server.process import ServerSettings
 from sluicegate.sinks import SinkSettings
@@ -139,6 +139,24 @@ async def test_a_trace_goes_through_the_gateway(rig: Rig, receiver: Receiver) ->
     [call] = calls
     assert call.header("traceparent") == f"00-{TRACE}-{client.span_id.hex()}-01"
     assert call.header("tracestate") == "rojo=00f067aa0ba902b7"
+
+
+async def test_a_request_that_a_limit_refuses_is_a_span_without_attempts(
+    rig: Rig, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = settings(f"otlp-traces+{receiver.url}/v1/traces")
+    free = Limits(requests_per_minute=1, max_parallel_requests=1)
+    limited = msgspec.structs.replace(key_entry(), limits=free)
+    upstream = await rig.upstream(answering)
+    gateway = await rig.gateway(limited, openai_entry(upstream.base_url), settings=server)
+    assert [(await gateway.post(ASKED)).status for _ in range(2)] == [200, 429]
+    await until(3, receiver.spans)
+    requests = [span for span in receiver.spans if span.kind == span.SPAN_KIND_SERVER]
+    [refused] = [span for span in requests if not span.events]
+    said = plain(list(refused.attributes))
+    assert said["http.response.status_code"] == 429
+    assert "sluicegate.attempts" not in said
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def test_what_is_not_sampled_is_not_exported_but_logged(rig: Rig, receiver: Receiver) -> None:

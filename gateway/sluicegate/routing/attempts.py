@@ -291,12 +291,11 @@ _USEFULNESS = {
 
 
 def describe(course: Sequence[Attempt | Skipped]) -> str:
-    """The value of `x-sluicegate-attempts`: who was asked or skipped, one or more, in order.
+    """The value of `x-sluicegate-attempts`: who was asked or skipped, in order; "" for nobody.
 
     As in `ns/name=server_error(503);ns/third=cooldown;ns/other=ok`.
     """
-    first = course[0]
-    if len(course) == 1 and isinstance(first, Attempt):
+    if len(course) == 1 and isinstance(first := course[0], Attempt):
         return _described(first.deployment, first.outcome, first.status)
     told: list[str] = []
     skipped = 0

@@ -78,7 +78,7 @@ def request_attributes(entry: RequestEntry) -> dict[str, Value]:
         "sluicegate.namespace": entry.namespace,
         "sluicegate.key": entry.key,
         "sluicegate.model": entry.model,
-        "sluicegate.attempts": entry.course,
+        "sluicegate.attempts": entry.course or None,
     }
     return {name: value for name, value in said.items() if value is not None}
 
