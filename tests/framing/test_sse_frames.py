@@ -1,7 +1,7 @@
 """Server-Sent Events: any chunking gives equal frames, and their bytes are the upstream's."""
 
 import time
-from itertools import pairwise
+from itertools import combinations, pairwise, product
 
 import pytest
 from hypothesis import given
@@ -105,6 +105,16 @@ _cuts = st.lists(st.integers(min_value=0, max_value=200), max_size=20)
 def test_any_chunking_gives_equal_frames(data: bytes, cuts: list[int]) -> None:
     assert split(data, cuts) == split(data)
     assert split(data, list(range(len(data)))) == split(data)
+
+
+def test_every_short_stream_in_every_chunking() -> None:
+    """Line ends of several styles next to each other are rare, also among generated streams."""
+    for length in range(1, 7):
+        for data in map(bytes, product(b"a\n\r", repeat=length)):
+            whole = split(data)
+            for count in range(length):
+                for cuts in combinations(range(1, length), count):
+                    assert split(data, list(cuts)) == whole
 
 
 @given(_streams)

@@ -118,7 +118,7 @@ def _split(data: bytes) -> tuple[list[bytes], bytes]:
     start = 0
     for end in _END.finditer(data):
         stop = end.end()
-        if stop == len(data) and data.endswith(_UNDECIDED):
+        if stop == len(data) and data.endswith(_UNDECIDED, start):
             break
         frames.append(data[start:stop])
         start = stop
