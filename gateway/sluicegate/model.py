@@ -38,7 +38,7 @@ class ApiError(Exception):
         type: str = "invalid_request_error",  # noqa: A002 -- the wire's own name
         retry_after: float | None = None,
         should_retry: bool | None = None,
-        headers: tuple[tuple[str, str], ...] = (),
+        headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
         super().__init__(message)
         self.status = status

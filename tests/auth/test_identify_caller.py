@@ -59,7 +59,7 @@ def refusal(index: KeyIndex, key: str | None, *, anonymous: bool = False) -> Api
     assert error.error.code == "invalid_api_key"
     assert error.error.type == "invalid_request_error"
     assert error.should_retry is False
-    assert dict(error.headers) == {"www-authenticate": "Bearer"}
+    assert dict(error.headers) == {b"www-authenticate": b"Bearer"}
     return error
 
 

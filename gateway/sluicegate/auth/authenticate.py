@@ -205,5 +205,5 @@ def _refused(message: str) -> ApiError:
         message,
         code="invalid_api_key",
         should_retry=False,
-        headers=(("www-authenticate", "Bearer"),),
+        headers=((b"www-authenticate", b"Bearer"),),
     )

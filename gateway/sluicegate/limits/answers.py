@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TypeAlias
 
 from sluicegate.limits.claims import Claim, Kind, Refusal, Standing, usd
 from sluicegate.limits.periods import WINDOW, period_end
 from sluicegate.model import ApiError
 
 _SLOT_WAIT = 1.0  # seconds after which a slot may be free
-_NAMES = {
-    kind: tuple(f"x-ratelimit-{name}-{kind}" for name in ("limit", "remaining", "reset"))
-    for kind in ("requests", "tokens")
-}
+_REQUESTS = (
+    b"x-ratelimit-limit-requests",
+    b"x-ratelimit-remaining-requests",
+    b"x-ratelimit-reset-requests",
+)
+_TOKENS = (
+    b"x-ratelimit-limit-tokens",
+    b"x-ratelimit-remaining-tokens",
+    b"x-ratelimit-reset-tokens",
+)
+_Told: TypeAlias = tuple[int, int, int]  # what is left, the limit, milliseconds to the reset
 
 
 def refusal_error(refusal: Refusal) -> ApiError:
@@ -66,23 +74,32 @@ def refusals_error(model: str, refusals: Sequence[Refusal]) -> ApiError:
 
 def rate_headers(
     claims: Iterable[Claim], standings: Iterable[Standing], now: int
-) -> tuple[tuple[str, str], ...]:
+) -> tuple[tuple[bytes, bytes], ...]:
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, each of whoever has least left."""
-    least: dict[str, tuple[int, int, int]] = {}
+    requests: _Told | None = None
+    tokens: _Told | None = None
     for claim, standing in zip(claims, standings, strict=True):
-        reset = _left(standing, now)
-        for kind, limit, used in (
-            ("requests", claim.ceiling.requests, standing.requests),
-            ("tokens", claim.ceiling.tokens, standing.tokens),
-        ):
-            if limit is not None:
-                told = (max(limit - used, 0), limit, reset)
-                if kind not in least or told < least[kind]:
-                    least[kind] = told
-    headers: list[tuple[str, str]] = []
-    for kind, (remaining, limit, reset) in least.items():
-        headers += zip(_NAMES[kind], (str(limit), str(remaining), _duration(reset)), strict=True)
-    return tuple(headers)
+        ceiling, reset = claim.ceiling, _left(standing, now)
+        if ceiling.requests is not None:
+            told = (max(ceiling.requests - standing.requests, 0), ceiling.requests, reset)
+            requests = told if requests is None else min(requests, told)
+        if ceiling.tokens is not None:
+            told = (max(ceiling.tokens - standing.tokens, 0), ceiling.tokens, reset)
+            tokens = told if tokens is None else min(tokens, told)
+    return _headers(_REQUESTS, requests) + _headers(_TOKENS, tokens)
+
+
+def _headers(
+    names: tuple[bytes, bytes, bytes], told: _Told | None
+) -> tuple[tuple[bytes, bytes], ...]:
+    if told is None:
+        return ()
+    remaining, limit, reset = told
+    return (
+        (names[0], b"%d" % limit),
+        (names[1], b"%d" % remaining),
+        (names[2], _duration(reset)),
+    )
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:
@@ -117,10 +134,10 @@ def _left(standing: Standing, now: int) -> int:
 
 
 @lru_cache
-def _duration(milliseconds: int) -> str:
+def _duration(milliseconds: int) -> bytes:
     """As in `1m0s`, `8.64s`, `20ms`."""
     if milliseconds < 1000:
-        return f"{milliseconds}ms" if milliseconds else "0s"
+        return b"%dms" % milliseconds if milliseconds else b"0s"
     minutes, rest = divmod(milliseconds, 60_000)
-    seconds = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
-    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+    seconds = b"%gs" % (rest / 1000)
+    return b"%dm%b" % (minutes, seconds) if minutes else seconds

@@ -5,16 +5,17 @@ Money is an integer, in nano-USD; times are Unix milliseconds.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from math import ceil
 
 import msgspec
 
 from sluicegate.config import Budget, Limits
 from sluicegate.limits.periods import Period
 
-_NANO = 9  # decimal places
+_NANO = 1_000_000_000
 
 
 class Kind(StrEnum):
@@ -183,10 +184,10 @@ def ceiling_of(limits: Limits | None, budget: Budget | None) -> Ceiling | None:
 
 def nano_usd(usd: Decimal) -> int:
     """An amount as stores count it, rounded up."""
-    return int(usd.scaleb(_NANO).to_integral_value(ROUND_CEILING))
+    return ceil(usd * _NANO)
 
 
 def usd(nano: int) -> str:
     """With the cents, and as many further digits as there are."""
-    amount = Decimal(nano).scaleb(-_NANO)
+    amount = Decimal(nano) / _NANO
     return f"{amount:.2f}" if amount == round(amount, 2) else f"{amount.normalize():f}"

@@ -71,6 +71,10 @@ class Limiter:
         if self._shared is not None:
             await self._shared.finish(seconds)
 
+    def reserve_now(self, claims: Sequence[Claim]) -> Reservation | Refusal | None:
+        """As `reserve`, where nobody has to be waited for; None: somebody has."""
+        return self._local.reserve(claims) if self._shared is None else None
+
     async def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
         """Take what all claims ask, or nothing. No two claims are of one subject.
 

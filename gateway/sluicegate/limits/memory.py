@@ -44,39 +44,44 @@ class _Counts:
             self.money = self.since = 0
 
     def refuses(self, claim: Claim) -> Kind | None:
-        ceiling = claim.ceiling
-        if ceiling.requests is not None and self.requests + claim.requests > ceiling.requests:
+        ceiling, requests = claim.ceiling, claim.requests
+        most = ceiling.requests
+        if most is not None and self.requests + requests > most:
             return Kind.REQUESTS
-        if ceiling.tokens is not None and self.tokens + claim.tokens > ceiling.tokens:
+        most = ceiling.tokens
+        if most is not None and self.tokens + claim.tokens > most:
             return Kind.TOKENS
-        if ceiling.parallel is not None and self.parallel + claim.requests > ceiling.parallel:
+        most = ceiling.parallel
+        if most is not None and self.parallel + requests > most:
             return Kind.PARALLEL
-        if ceiling.money is not None and not ceiling.warns:
+        most = ceiling.money
+        if most is not None and not ceiling.warns:
             # Free of charge or not, nothing is served on a budget that is spent.
-            spent = self.money >= ceiling.money and claim.requests
-            if spent or self.money + claim.money > ceiling.money:
+            spent = self.money
+            if spent + claim.money > most or (requests and spent >= most):
                 return Kind.BUDGET
         return None
 
     def take(self, claim: Claim, now: int) -> None:
-        ceiling = claim.ceiling
-        if ceiling.counts_windows and (claim.requests or claim.tokens):
+        ceiling, requests, tokens, money = claim.ceiling, claim.requests, claim.tokens, claim.money
+        if (requests or tokens) and ceiling.counts_windows:
             self.window = self.window or now
-            self.requests += claim.requests
-            self.tokens += claim.tokens
+            self.requests += requests
+            self.tokens += tokens
         if ceiling.parallel is not None:
-            self.parallel += claim.requests
-        if ceiling.money is not None and claim.money:
+            self.parallel += requests
+        if money and ceiling.money is not None:
             self.since = self.since or now
-            self.money += claim.money
+            self.money += money
 
     def settle(self, end: Settlement, now: int) -> None:
-        if end.tokens and (end.tokens > 0 or self.window == end.window):
+        tokens, money = end.tokens, end.money
+        if tokens and (tokens > 0 or self.window == end.window):
             self.window = self.window or now
-            self.tokens += end.tokens
-        if end.money and (end.money > 0 or self.since == end.since):
+            self.tokens += tokens
+        if money and (money > 0 or self.since == end.since):
             self.since = self.since or now
-            self.money += end.money
+            self.money += money
         self.parallel -= end.slots
 
     def standing(self, ceiling: Ceiling) -> Standing:
@@ -117,16 +122,14 @@ class MemoryStore:
     def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
         """Take what all claims ask, or nothing. No two claims are of one subject."""
         now = self._now()
-        held = [(claim, self._find(claim.subject, claim.forgettable)) for claim in claims]
-        for claim, counts in held:
-            counts.roll(claim.ceiling, now)
+        held = [(claim, self._counts(claim, now)) for claim in claims]
         for claim, counts in held:
             kind = counts.refuses(claim)
             if kind is not None:
                 return Refusal(claim, kind, _standings(held), tuple(claims), now)
         for claim, counts in held:
             counts.take(claim, now)
-            self._keep(claim.subject, claim.forgettable, counts, now)
+            self._keep(claim, counts, now)
         return Reservation("", tuple(claims), _standings(held), now)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
@@ -140,16 +143,15 @@ class MemoryStore:
     def charge(self, end: Settlement) -> None:
         """Count what is known of one subject beside what was reserved."""
         now = self._now()
-        counts = self._find(end.subject, end.forgettable)
-        counts.roll(end.ceiling, now)
+        counts = self._counts(end, now)
         counts.settle(end, now)
-        self._keep(end.subject, end.forgettable, counts, now)
+        self._keep(end, counts, now)
 
     def learn(self, claims: Iterable[tuple[Claim, Standing]]) -> None:
         """Take over what another store counts, but for the slots, which are held elsewhere."""
         now = self._now()
         for claim, standing in claims:
-            counts = self._find(claim.subject, claim.forgettable)
+            counts = self._counts(claim, now)
             counts.requests, counts.tokens, counts.window = (
                 standing.requests,
                 standing.tokens,
@@ -160,20 +162,26 @@ class MemoryStore:
                 standing.since,
                 claim.ceiling.period,
             )
-            self._keep(claim.subject, claim.forgettable, counts, now)
+            self._keep(claim, counts, now)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _find(self, subject: str, forgettable: bool) -> _Counts:  # noqa: FBT001 -- a claim's own flag, passed on
-        subjects = self._forgettable if forgettable else self._lasting
-        return subjects.get(subject) or _Counts()
+    def _counts(self, of: Claim | Settlement, now: int) -> _Counts:
+        """Those of a subject, without what is over; new ones where nothing is counted."""
+        subject = of.subject
+        counts = self._lasting.get(subject) or self._forgettable.get(subject) or _Counts()
+        counts.roll(of.ceiling, now)
+        return counts
 
-    def _keep(self, subject: str, forgettable: bool, counts: _Counts, now: int) -> None:  # noqa: FBT001 -- as above
-        subjects = self._forgettable if forgettable else self._lasting
-        if subject in subjects:
-            subjects.move_to_end(subject)
+    def _keep(self, of: Claim | Settlement, counts: _Counts, now: int) -> None:
+        subject = of.subject
+        if subject in self._lasting:
+            return
+        if subject in self._forgettable:
+            self._forgettable.move_to_end(subject)
         elif not counts.idle(now):
+            subjects = self._forgettable if of.forgettable else self._lasting
             subjects[subject] = counts
             self._forget(subjects, now)
 

@@ -12,7 +12,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from time import monotonic
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +26,7 @@ from sluicegate.ledger import RECORD_VERSION, CallRecord, Ledger
 from sluicegate.ledger.record import INTERRUPTED
 from sluicegate.model import Usage
 from sluicegate.pricing import CATALOGUE, Priced, answer_cost
-from sluicegate.pricing.estimate import at_least, input_tokens, output_tokens
+from sluicegate.pricing.estimate import USUAL_OUTPUT, at_least, input_tokens, output_tokens
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import Outcome as AttemptOutcome
 from sluicegate.routing.snapshot import Target
@@ -35,6 +37,8 @@ from sluicegate.telemetry.trace import Trace, new_span_id
 
 _LONGEST = 256  # characters of a name that a client or an upstream chose
 _MOST_TOKENS = 1 << 53  # of one call; what says more can't be meant
+_MOST_EXPECTED = 1_000_000_000  # tokens
+_KNOWN = 4096  # deployments, with the models that they are called for, whose names are made once
 _NOTHING = Usage()
 _FREE = Decimal(0)
 # How a call ends, as error.type has it. What an upstream may say beside these is `_OTHER`, as
@@ -63,18 +67,26 @@ class Books:
         return f"hmac:{digest[:16].hex()}"
 
 
+class _Names(NamedTuple):
+    """What a call is priced, counted and written down by."""
+
+    priced: Priced
+    spend: SpendLabels
+    succeeded: CallLabels
+    upstream_model: str
+
+
 class _Call(msgspec.Struct):
     """A call under way."""
 
-    target: Target[Connector]
-    called: Priced
-    model: str
+    names: _Names
     time: float
     began: float  # monotonic
     number: int
     first: float | None = None  # seconds until there was output
     broke: str | None = None  # how it failed after that
     span_id: str = ""
+    begun: CallRecord | None = None  # as the ledger has it until it ends
 
 
 class Account:
@@ -84,7 +96,7 @@ class Account:
         "_books",
         "_call",
         "_caller",
-        "_expected_input",
+        "_expected",
         "_logs_content",
         "_request",
         "_request_id",
@@ -126,30 +138,34 @@ class Account:
         self._logs_content = logs_content
         self.trace = trace
         self.attempts: list[AttemptEvent] = []  # those that were sent, where there is a trace
-        self._expected_input: int | None = None
+        self._expected: Usage | None = None
         self.usage = _NOTHING
         self.cost: Decimal | None = _FREE  # None: of one of them it is not known
 
     @property
-    def expected_input(self) -> int:
-        """Tokens that the request has by its size; looked through once, and only if asked for."""
-        if self._expected_input is None:
-            self._expected_input = input_tokens(self._request.body)
-        return self._expected_input
+    def expected(self) -> Usage:
+        """What the request may use: by its size, and the bound that the client sets on the answer.
+
+        Looked through once, and only if asked for.
+        """
+        if self._expected is None:
+            output = self._request.fields.max_output_tokens or USUAL_OUTPUT
+            output = max(1, min(output, _MOST_EXPECTED))
+            self._expected = Usage(input_tokens(self._request.body), output)
+        return self._expected
 
     def sending(self, target: Target[Connector], model: str, upstream_model: str) -> None:
         """A call of `target` goes out now; `model` is the public name."""
         self._sent += 1
-        called = Priced(target.connector.provider, upstream_model, target.deployment.pricing)
-        call = _Call(target, called, model, time.time(), monotonic(), self._sent)
-        self._call = call
+        names = _names(target, model, upstream_model)
+        call = self._call = _Call(names, time.time(), monotonic(), self._sent)
         if self.trace is not None:
             call.span_id = new_span_id()
         if self._books.ledger is not None:
-            expected = Usage(input_tokens=self.expected_input)
-            cost = answer_cost(called, expected, at=call.time)
-            begun = self._record(call, INTERRUPTED, None, expected, cost, estimated=True)
-            self._books.ledger.begin(begun)
+            expected = Usage(self.expected.input_tokens)
+            cost = answer_cost(names.priced, expected, at=call.time)
+            call.begun = self._record(call, expected, cost)
+            self._books.ledger.begin(call.begun)
 
     def trace_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         """What the upstream of the call under way is told of its trace."""
@@ -162,8 +178,8 @@ class Account:
         call, self._call = self._call, None
         if call is not None:
             self._sent -= 1
-            if self._books.ledger is not None:
-                self._books.ledger.withdraw(self._id(call))
+            if self._books.ledger is not None and call.begun is not None:
+                self._books.ledger.withdraw(call.begun.id)
 
     def output_began(self) -> None:
         """There is something for the client."""
@@ -202,7 +218,7 @@ class Account:
         if known is not None and not _plausible(known):
             known = None
         written = output_tokens(sse.parse_frame(answer).data if self._streamed else answer)
-        return at_least(known, self.expected_input, written)
+        return at_least(known, self.expected.input_tokens, written)
 
     def _settle(
         self,
@@ -218,31 +234,45 @@ class Account:
         call, self._call = self._call, None
         if call is None:
             return None
+        names, seconds = call.names, monotonic() - call.began
+        first = call.first if self._streamed else None
+        used = usage.input_tokens or usage.output_tokens
         cost: Decimal | None = _FREE
-        if usage.input_tokens or usage.output_tokens:
+        if used:
             cost = answer_cost(
-                call.called,
+                names.priced,
                 usage,
                 at=call.time,
                 service_tier=outcome.service_tier if outcome is not None else None,
                 said_model=outcome.model if outcome is not None else None,
             )
-        labels = SpendLabels(call.model, call.target.label, call.called.provider)
-        self._tally.spent(labels, usage, cost)
-        ended = monotonic()
-        self._measure(call, status, usage, ended - call.began)
+        error = _ERROR_TYPES.get(status, "_OTHER")
+        labels = names.succeeded._replace(error=error) if error else names.succeeded
+        self._tally.spent(names.spend, usage, cost)
+        self._tally.called(labels, usage if used else None, seconds, first)
         self.usage = _sum(self.usage, usage)
         self.cost = None if cost is None or self.cost is None else self.cost + cost
         ledger, records, trace = self._books.ledger, self._books.records, self.trace
         if ledger is not None or trace is not None:
-            record = self._record(
-                call, status, http_status, usage, cost, estimated=estimated, ended=ended
+            record = msgspec.structs.replace(
+                call.begun or self._record(call, usage, cost),
+                status=status,
+                http_status=http_status,
+                input_tokens=usage.input_tokens,
+                cached_tokens=usage.input_tokens_details.cached_tokens,
+                cache_write_tokens=usage.input_tokens_details.cache_write_tokens,
+                output_tokens=usage.output_tokens,
+                reasoning_tokens=usage.output_tokens_details.reasoning_tokens,
+                estimated=estimated,
+                cost_usd=cost,
+                latency=seconds,
+                first_event=first,
             )
             if ledger is not None:
                 ledger.end(record)
             if records is not None and trace is not None:
                 records.call(self._entry(record, trace, call.span_id, outcome, answer))
-                event = AttemptEvent(time.time(), call.target.label, status, http_status)
+                event = AttemptEvent(time.time(), names.spend.deployment, status, http_status)
                 self.attempts.append(event)
         return cost
 
@@ -264,37 +294,13 @@ class Account:
             answer if self._logs_content else b"",
         )
 
-    def _measure(self, call: _Call, status: str, usage: Usage, seconds: float) -> None:
-        target = call.target
-        labels = CallLabels(
-            call.model,
-            target.label,
-            call.called.provider,
-            target.deployment.upstream.model,
-            _ERROR_TYPES.get(status, "_OTHER"),
-        )
-        known = usage if usage.input_tokens or usage.output_tokens else None
-        self._tally.called(labels, known, seconds, call.first if self._streamed else None)
-
-    def _id(self, call: _Call) -> str:
-        return f"{self._request_id}.{call.number}"
-
-    def _record(
-        self,
-        call: _Call,
-        status: str,
-        http_status: int | None,
-        usage: Usage,
-        cost: Decimal | None,
-        *,
-        estimated: bool,
-        ended: float | None = None,
-    ) -> CallRecord:
-        caller = self._caller
+    def _record(self, call: _Call, expected: Usage, cost: Decimal | None) -> CallRecord:
+        """What is written down of a call that has begun."""
+        caller, names = self._caller, call.names
         # In the order of the fields: by their names it takes four times as long (measured).
         return CallRecord(
             RECORD_VERSION,
-            self._id(call),
+            f"{self._request_id}.{call.number}",
             call.time,
             self._request_id,
             caller.namespace,
@@ -302,26 +308,43 @@ class Account:
             caller.key_id,
             self.end_user,
             self._tags,
-            call.model,
-            call.target.label,
-            call.called.provider,
-            _stored(call.called.model),
+            names.spend.model,
+            names.spend.deployment,
+            names.spend.provider,
+            names.upstream_model,
             call.number,
-            status,
-            http_status,
-            usage.input_tokens,
-            usage.input_tokens_details.cached_tokens,
-            usage.input_tokens_details.cache_write_tokens,
-            usage.output_tokens,
-            usage.output_tokens_details.reasoning_tokens,
-            estimated,
+            INTERRUPTED,
+            None,
+            expected.input_tokens,
+            0,
+            0,
+            0,
+            0,
+            True,  # noqa: FBT003 -- fields by their places, see above
             cost,
-            "catalogue" if call.called.own is None else "deployment",
+            "catalogue" if names.priced.own is None else "deployment",
             CATALOGUE,
-            None if ended is None else ended - call.began,
-            call.first if self._streamed else None,
+            None,
+            None,
             self._streamed,
         )
+
+
+@lru_cache(maxsize=_KNOWN)
+def priced(target: Target[Connector], model: str) -> Priced:
+    """What prices are looked up by, of a target and the model's name there."""
+    return Priced(target.connector.provider, model, target.deployment.pricing)
+
+
+@lru_cache(maxsize=_KNOWN)
+def _names(target: Target[Connector], model: str, upstream_model: str) -> _Names:
+    called, own_model = priced(target, upstream_model), target.deployment.upstream.model
+    return _Names(
+        called,
+        SpendLabels(model, target.label, called.provider),
+        CallLabels(model, target.label, called.provider, own_model, ""),
+        _stored(upstream_model),
+    )
 
 
 def _stored(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from sluicegate.auth.authenticate import Caller
@@ -31,20 +31,22 @@ from sluicegate.limits.subjects import (
     namespace_subject,
 )
 from sluicegate.model import ApiError, Usage
+from sluicegate.pipeline.account import priced
 from sluicegate.pipeline.asking import end_user
+from sluicegate.pipeline.exchange import Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
-from sluicegate.pricing import Priced, answer_cost
+from sluicegate.pricing import answer_cost
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
 from sluicegate.telemetry.logs import log
 
-_USUAL_OUTPUT = 1000  # tokens, where the client sets no bound
 # Of one request; what says more can't be meant, and must not fill a counter.
 _MOST_TOKENS = 1_000_000_000
 _MOST_MONEY = 10**15  # nano-USD, a million dollars
 _LONGEST_NAME = 64  # characters of a client's word that an error repeats
+_KNOWN = 4096  # keys, and deployments, whose subjects are made once
 
 
 class _Subject(NamedTuple):
@@ -74,36 +76,27 @@ class Admission:
     `headers` tell the client how it stands, `too_dear` are the ids of pools that were passed over.
     """
 
-    __slots__ = (
-        "_expected",
-        "_money",
-        "_plan",
-        "_reservations",
-        "_subjects",
-        "headers",
-        "too_dear",
-    )
+    __slots__ = ("_money", "_plan", "_reservations", "_subjects", "headers", "too_dear")
 
     def __init__(self, plan: Plan, subjects: Sequence[_Subject]) -> None:
         self._plan = plan
         self._subjects = subjects
-        self._expected = _expected(plan)
         self._reservations: list[Reservation] = []
         self._money = 0  # nano-USD that are reserved
-        self.headers: tuple[tuple[str, str], ...] = ()
+        self.headers: tuple[Header, ...] = ()
         self.too_dear: list[str] = []
 
     async def begin(self) -> None:
         """Reserve what the request is expected to take. Raises ApiError (429, 503)."""
         plan = self._plan
-        tokens, self._money = _sum(self._expected), self._dearest(plan.route, plan.name)
+        self._money = self._dearest(plan.route, plan.name)
+        tokens = _tokens(plan.account.expected)
         claims = [each.claim(1, tokens, self._money) for each in self._subjects]
-        if claims:
-            refusal = await self._reserve(claims)
-            if refusal is not None:
-                raise refusal
-            found = self._reservations[-1]
-            self.headers = rate_headers(found.claims, found.standings, found.now)
+        found = await _reserve(plan.gateway, claims)
+        if isinstance(found, Refusal):
+            raise _error(found)
+        self._reservations.append(found)
+        self.headers = rate_headers(found.claims, found.standings, found.now)
 
     async def follow(self, route: Route[Connector], name: str) -> ApiError | None:
         """Reserve what another pool, that has the model as `name`, is dearer by.
@@ -116,45 +109,32 @@ class Admission:
         ]
         if more <= 0 or not claims:
             return None
-        refusal = await self._reserve(claims)
-        if refusal is None:
-            self._money += more
-        else:
-            self.too_dear.append(route.pool.id)
-        return refusal
-
-    def settle(self, usage: Usage | None, cost: Decimal | None) -> None:
-        """Count what was really used; None: not known, so what was reserved stands. Once."""
-        tokens, money = _used(usage, cost)
-        for number, reservation in enumerate(self._reservations):
-            if number:  # what was reserved on top is money only, and is counted with the first
-                tokens, money = 0, None if money is None else 0
-            self._plan.gateway.limits.settle(reservation, tokens, money)
-
-    async def _reserve(self, claims: Sequence[Claim]) -> ApiError | None:
-        """Answers the error (429) where it is too much. Raises ApiError (503)."""
         found = await _reserve(self._plan.gateway, claims)
         if isinstance(found, Refusal):
-            error = refusal_error(found)
-            error.headers = rate_headers(found.claims, found.standings, found.now)
-            return error
+            self.too_dear.append(route.pool.id)
+            return _error(found)
         self._reservations.append(found)
+        self._money += more
         return None
+
+    def settle(self, tokens: int, money: int | None) -> None:
+        """Count what was really used; None: not known, so what was reserved stands. Once."""
+        limits = self._plan.gateway.limits
+        for reservation in self._reservations:
+            limits.settle(reservation, tokens, money)
+            # What was reserved on top is money only, and is counted with the first.
+            tokens, money = 0, None if money is None else 0
 
     def _dearest(self, route: Route[Connector], name: str) -> int:
         """By the dearest deployment that may be asked, in nano-USD; 0: no price is known."""
-        if all(each.ceiling.money is None for each in self._subjects):
-            return 0
-        plan = self._plan
-        return max(
-            (
-                _expected_cost(plan, self._expected, route, name, target)
-                for tier in route.tiers
-                for target in tier
-                if target.admits(plan.caller.namespace)
-            ),
-            default=0,
-        )
+        plan, dearest = self._plan, 0
+        if not _have_budgets(self._subjects):
+            return dearest
+        for tier in route.tiers:
+            for target in tier:
+                if target.admits(plan.caller.namespace):
+                    dearest = max(dearest, _expected_cost(plan, route, name, target))
+        return dearest
 
 
 def limited(caller: Caller) -> bool:
@@ -171,12 +151,14 @@ async def admit(plan: Plan) -> Admission:
     Raises ApiError: 429 where it is too much, 400 where the key demands an end user, 503 where the
     store is away and nothing is to be served without it.
     """
-    admission = Admission(plan, _subjects(plan))
-    await admission.begin()
+    subjects = _subjects(plan)
+    admission = Admission(plan, subjects)
+    if subjects:
+        await admission.begin()
     return admission
 
 
-async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[tuple[str, str], ...]:
+async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[Header, ...]:
     """How a key stands, for an answer to a request that was not admitted."""
     if caller.key is None or caller.key.limits is None:
         return ()
@@ -199,29 +181,29 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
 
     Raises ApiError (503) where the store is away and nothing is to be served without it.
     """
-    subjects = _of_deployment(plan, target)
+    subjects = _of_deployment(plan.caller.namespace, target)
     if not subjects:
         return None
-    expected = _expected(plan)
-    priced = any(each.ceiling.money is not None for each in subjects)
-    money = _expected_cost(plan, expected, plan.route, plan.name, target) if priced else 0
-    claims = [each.claim(1, _sum(expected), money) for each in subjects]
-    return await _reserve(plan.gateway, claims)
+    tokens = _tokens(plan.account.expected)
+    money = _expected_cost(plan, plan.route, plan.name, target) if _have_budgets(subjects) else 0
+    return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
 
 
 def settle(plan: Plan, admission: Admission | None) -> None:
     """Count what a request has really used, now that it is over."""
     usage, cost = plan.account.usage, plan.account.cost
+    tokens = _tokens(usage)
+    money = None if cost is None else min(nano_usd(cost), _MOST_MONEY)
     if admission is not None:
-        admission.settle(usage, cost)
+        admission.settle(tokens, money)
     if plan.held is not None:
-        plan.gateway.limits.settle(plan.held, *_used(usage, cost))
+        plan.gateway.limits.settle(plan.held, tokens, money)
 
 
 async def _reserve(gateway: Gateway, claims: Sequence[Claim]) -> Reservation | Refusal:
     """Raises ApiError (503)."""
     try:
-        found = await gateway.limits.reserve(claims)
+        found = gateway.limits.reserve_now(claims) or await gateway.limits.reserve(claims)
     except StoreUnavailable as error:
         raise ApiError(
             503,
@@ -238,6 +220,12 @@ async def _reserve(gateway: Gateway, claims: Sequence[Claim]) -> Reservation | R
     return found
 
 
+def _error(refusal: Refusal) -> ApiError:
+    error = refusal_error(refusal)
+    error.headers = rate_headers(refusal.claims, refusal.standings, refusal.now)
+    return error
+
+
 def _warn(gateway: Gateway, reservation: Reservation) -> None:
     """Budgets that are exceeded and only warn: counted, and logged when it happens."""
     for claim, standing in zip(reservation.claims, reservation.standings, strict=True):
@@ -252,41 +240,43 @@ def _warn(gateway: Gateway, reservation: Reservation) -> None:
 # --- who is asked ---------------------------------------------------------------------------------
 
 
-def _subjects(plan: Plan) -> list[_Subject]:
+def _subjects(plan: Plan) -> tuple[_Subject, ...]:
     """The key and the end user, as far as they are limited. Raises ApiError (400)."""
     key = plan.caller.key
-    found = _of_key(plan.caller)
+    subjects = _of_key(plan.caller)
     policy = key.end_users if key is not None else None
     if key is None or policy is None:
-        return found
+        return subjects
     user = end_user(plan.headers, plan.request)
     if user is None:
         if policy.required:
             raise _nameless(plan.caller)
-        return found
+        return subjects
     ceiling = ceiling_of(policy.limits, policy.budget)
-    if ceiling is not None:
-        label = f"{key.namespace}/{key.name}"
-        words = f"end user {user[:_LONGEST_NAME]!r} of key {label}"
-        # By the name in the ledger, so that a gateway that starts finds what they have spent.
-        id_ = end_user_subject(label, plan.gateway.books.end_user(user) or "")
-        found.append(_Subject(SubjectKind.END_USER, id_, words, ceiling))
-    return found
+    if ceiling is None:
+        return subjects
+    label = f"{key.namespace}/{key.name}"
+    words = f"end user {user[:_LONGEST_NAME]!r} of key {label}"
+    # By the name in the ledger, so that a gateway that starts finds what they have spent.
+    id_ = end_user_subject(label, plan.gateway.books.end_user(user) or "")
+    return (*subjects, _Subject(SubjectKind.END_USER, id_, words, ceiling))
 
 
-def _of_key(caller: Caller) -> list[_Subject]:
+@lru_cache(maxsize=_KNOWN)
+def _of_key(caller: Caller) -> tuple[_Subject, ...]:
     key = caller.key
     ceiling = ceiling_of(key.limits, key.budget) if key is not None else None
     if key is None or ceiling is None:
-        return []
+        return ()
     label = f"{key.namespace}/{key.name}"
     words = f"key {label} ({caller.key_id})"
-    return [_Subject(SubjectKind.KEY, key_subject(label), words, ceiling)]
+    return (_Subject(SubjectKind.KEY, key_subject(label), words, ceiling),)
 
 
-def _of_deployment(plan: Plan, target: Target[Connector]) -> list[_Subject]:
+@lru_cache(maxsize=_KNOWN)
+def _of_deployment(caller: str, target: Target[Connector]) -> tuple[_Subject, ...]:
     """The deployment, and the calling namespace where the owner has set it a ceiling."""
-    deployment, label, caller = target.deployment, target.label, plan.caller.namespace
+    deployment, label = target.deployment, target.label
     found: list[_Subject] = []
     ceiling = ceiling_of(deployment.limits, None)
     if ceiling is not None:
@@ -299,7 +289,7 @@ def _of_deployment(plan: Plan, target: Target[Connector]) -> list[_Subject]:
             words = f"namespace {caller} on deployment {label}"
             id_ = namespace_subject(caller, label)
             found.append(_Subject(SubjectKind.NAMESPACE, id_, words, ceiling))
-    return found
+    return tuple(found)
 
 
 def _nameless(caller: Caller) -> ApiError:
@@ -315,31 +305,18 @@ def _nameless(caller: Caller) -> ApiError:
 # --- how much -------------------------------------------------------------------------------------
 
 
-def _expected(plan: Plan) -> Usage:
-    """What the request may use: by its size, and the bound that the client sets on the answer."""
-    output = plan.request.fields.max_output_tokens or _USUAL_OUTPUT
-    return Usage(plan.account.expected_input, max(0, min(output, _MOST_TOKENS)))
+def _have_budgets(subjects: Sequence[_Subject]) -> bool:
+    return any(each.ceiling.money is not None for each in subjects)
 
 
-def _sum(usage: Usage) -> int:
-    return max(0, min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS))
+def _tokens(usage: Usage) -> int:
+    return min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS)
 
 
 def _expected_cost(
-    plan: Plan, expected: Usage, route: Route[Connector], name: str, target: Target[Connector]
+    plan: Plan, route: Route[Connector], name: str, target: Target[Connector]
 ) -> int:
     """In nano-USD; 0: no price is known."""
-    model = upstream_model(route, target, name)
-    priced = Priced(target.connector.provider, model, target.deployment.pricing)
-    cost = answer_cost(priced, expected, at=plan.gateway.clock())
-    return 0 if cost is None else _bounded(cost)
-
-
-def _used(usage: Usage | None, cost: Decimal | None) -> tuple[int | None, int | None]:
-    """Tokens and nano-USD."""
-    tokens = None if usage is None else _sum(usage)
-    return tokens, None if cost is None else _bounded(cost)
-
-
-def _bounded(cost: Decimal) -> int:
-    return max(0, min(nano_usd(cost), _MOST_MONEY))
+    called = priced(target, upstream_model(route, target, name))
+    cost = answer_cost(called, plan.account.expected, at=plan.gateway.clock())
+    return 0 if cost is None else min(nano_usd(cost), _MOST_MONEY)

@@ -11,16 +11,15 @@ from sluicegate.api.request import ResponsesRequest
 from sluicegate.auth.authenticate import may_call
 from sluicegate.config import Fallback
 from sluicegate.model import Usage
+from sluicegate.pipeline.account import priced
 from sluicegate.pipeline.plan import Plan
-from sluicegate.pricing import Priced, answer_cost, context_window
+from sluicegate.pricing import answer_cost, context_window
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import serves
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
 from sluicegate.routing.strategies import Asked, Shape, affinity_of
 
-_USUAL_BYTES = 4  # for a token, of a request's JSON, as a rough mean
-_USUAL_OUTPUT = 512  # tokens, where the client sets no bound
 _LONG = 32 * 1024  # bytes; what is shorter has room in every model
 
 
@@ -79,21 +78,16 @@ def _affinity(plan: Plan, kind: str) -> int | None:
 
 def _shape(plan: Plan, route: Route[Connector]) -> Shape:
     """Powers of two near the tokens of input and output, and the model where it is the client's."""
-    output = plan.request.fields.max_output_tokens or _USUAL_OUTPUT
-    input_ = len(plan.request.body) // _USUAL_BYTES
+    expected = plan.account.expected
     name = plan.name if route.prefix is not None else ""
-    return Shape(input_.bit_length(), max(output, 1).bit_length(), name)
+    return Shape(expected.input_tokens.bit_length(), expected.output_tokens.bit_length(), name)
 
 
 def _cost(plan: Plan, route: Route[Connector]) -> Callable[[Target[Connector], Shape], float]:
     at = plan.gateway.clock()
 
     def cost(target: Target[Connector], shape: Shape) -> float:
-        called = Priced(
-            target.connector.provider,
-            upstream_model(route, target, plan.name),
-            target.deployment.pricing,
-        )
+        called = priced(target, upstream_model(route, target, plan.name))
         tokens = Usage(input_tokens=1 << shape.input_bits, output_tokens=1 << shape.output_bits)
         usd = answer_cost(called, tokens, at=at)
         return math.inf if usd is None else float(usd)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 
 from sluicegate.api.cost import plain, with_cost
@@ -99,7 +99,7 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
         )
         if limited(caller):
             admission = await admit(plan)
-            headers += as_headers(admission.headers)
+            headers += admission.headers
         if request.stream:
             status = await _stream(plan, exchange, headers, admission)
         else:
@@ -107,7 +107,7 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
     except ApiError as error:
         status = str(error.status)
         if caller is not None and admission is None and not error.headers and limited(caller):
-            headers += as_headers(await standing_headers(gateway, caller))
+            headers += await standing_headers(gateway, caller)
         exchange.send(
             error.status,
             (*headers, *_attempt_headers(plan), *error_headers(error)),
@@ -327,14 +327,9 @@ def _attempt_headers(plan: Plan | None) -> list[Header]:
     return headers
 
 
-def as_headers(headers: Iterable[tuple[str, str]]) -> list[Header]:
-    """As they go over the wire."""
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
-
-
 def error_headers(error: ApiError) -> list[Header]:
     """The headers that go with an error: waiting time, whether a retry can help, its own."""
-    headers = as_headers(error.headers)
+    headers = list(error.headers)
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(0, -int(-error.retry_after // 1))))
     if error.should_retry is not None:

@@ -8,6 +8,7 @@ import msgspec
 
 from sluicegate.model import Usage
 
+USUAL_OUTPUT = 1000  # tokens, where the client sets no bound
 _BYTES_PER_TOKEN = 4  # of English in UTF-8, and of the JSON around it
 _ATTACHMENT = 1000  # tokens of an image or a page, whatever its size in bytes
 _DATA_URL = b";base64,"

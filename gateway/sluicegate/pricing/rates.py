@@ -26,20 +26,21 @@ class Rates(NamedTuple):
 
     def cost(self, usage: Usage) -> Decimal | None:
         """USD for these tokens; None where a token has no price, or the counts contradict."""
+        input_, output = usage.input_tokens, usage.output_tokens
         cached = usage.input_tokens_details.cached_tokens
         written = usage.input_tokens_details.cache_write_tokens
         reasoned = usage.output_tokens_details.reasoning_tokens
-        parts: list[tuple[int, Decimal | None]] = [
-            (usage.input_tokens - cached - written, self.input),
-            (usage.output_tokens - reasoned, self.output),
-        ]
-        if cached or written or reasoned:
-            parts += (
-                (cached, self.input if self.cached_input is None else self.cached_input),
-                (written, self.input if self.cache_write is None else self.cache_write),
-                (reasoned, self.output if self.reasoning is None else self.reasoning),
-            )
+        special = cached or written or reasoned or input_ < 0 or output < 0
+        if not special and self.input is not None and self.output is not None:
+            return (input_ * self.input + output * self.output).scaleb(-_MILLION)
         total = Decimal(0)
+        parts = (
+            (input_ - cached - written, self.input),
+            (cached, self.input if self.cached_input is None else self.cached_input),
+            (written, self.input if self.cache_write is None else self.cache_write),
+            (output - reasoned, self.output),
+            (reasoned, self.output if self.reasoning is None else self.reasoning),
+        )
         for tokens, price in parts:
             if tokens == 0:
                 continue

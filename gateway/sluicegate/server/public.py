@@ -14,7 +14,7 @@ from sluicegate.pipeline.admission import standing_headers
 from sluicegate.pipeline.exchange import ClientGone, Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.live import Live
-from sluicegate.pipeline.serve import as_headers, error_headers, identify, request_id, serve
+from sluicegate.pipeline.serve import error_headers, identify, request_id, serve
 from sluicegate.server.exchange import HttpExchange
 from sluicegate.server.health import Health
 from sluicegate.telemetry.logs import LOGGER
@@ -118,9 +118,9 @@ class PublicPort:
         body = msgspec.json.encode(_model_object(live, model, found[0].pool))
         exchange.send(200, (*_identified(), *await self._standing(caller)), body)
 
-    async def _standing(self, caller: Caller) -> list[Header]:
+    async def _standing(self, caller: Caller) -> tuple[Header, ...]:
         """What a limited key is told with every answer."""
-        return as_headers(await standing_headers(self.gateway, caller))
+        return await standing_headers(self.gateway, caller)
 
     def _refuse(self, exchange: HttpExchange, error: ApiError) -> None:
         self.gateway.tally.refuse(error.error.code or str(error.status))
@@ -155,7 +155,7 @@ def _allow(exchange: HttpExchange, *methods: str) -> None:
             405,
             f"Method {exchange.method} is not allowed here: use {' or '.join(methods)}.",
             code="method_not_allowed",
-            headers=(("allow", ", ".join(methods)),),
+            headers=((b"allow", ", ".join(methods).encode()),),
         )
 
 
