@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import click
 
-# A command's module is imported when it is called for: `sluicegate key` need not wait for all of them.
+# A command's module is imported when it is called for: `sluicegate key` need not wait for `serve`.
 _COMMANDS = {
     "serve": ("sluicegate.cli.serve", "serve"),
     "plan": ("sluicegate.cli.plan", "plan"),

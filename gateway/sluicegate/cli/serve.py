@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import ipaddress
 import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 import click
 import uvloop
 
 from sluicegate.cli.log_options import log_options, sink_settings
-from sluicegate.cluster import Access, AccessError, load_access
 from sluicegate.compile import Settings
 from sluicegate.ledger import LedgerSettings
 from sluicegate.limits import OnFailure
-from sluicegate.pipeline.live import LiveStore
 from sluicegate.server.exchange import ExchangeLimits
-from sluicegate.server.process import CannotListen, ServerSettings, Source, run
+from sluicegate.server.process import CannotListen, MakeSource, ServerSettings, run
 from sluicegate.server.tls import PairRefused
-from sluicegate.source.cluster import ClusterSource
-from sluicegate.source.cluster_lease import ClusterPlace
 from sluicegate.source.folder import FolderSource
 from sluicegate.source.keystore import default_state_dir
-from sluicegate.source.litellm import LiteLLMSource
 from sluicegate.telemetry import logs
 from sluicegate.transport import TransportSettings, proxies_from_environment
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PORT = 4000
-
-_MakeSource: TypeAlias = Callable[[LiveStore], Source]
 
 
 class _Callers(click.Choice[str]):
@@ -247,37 +240,19 @@ def serve(
     if manifests is not None:
         served, source = str(manifests), _folder_source(manifests, state_dir, environ)
     elif litellm_config is not None:
-        served, source = str(litellm_config), _litellm_source(litellm_config, environ)
+        served, source = _source("litellm")(litellm_config, environ)
     else:
-        access = _access(environ)
-        place = ClusterPlace(config_namespace or access.namespace, config_name, pod_name, pod_uid)
-        served, source = str(place), _cluster_source(access, place, state_dir)
+        place = (config_namespace, config_name, pod_name, pod_uid)
+        served, source = _source("cluster")(environ, state_dir, *place)
     _run(served, settings, upstream_ca, environ, source)
 
 
-def _access(environ: Mapping[str, str]) -> Access:
-    try:
-        return load_access(environ)
-    except AccessError as error:
-        raise click.ClickException(f"--cluster: {error}") from error
+def _source(kind: str) -> Callable[..., tuple[str, MakeSource]]:
+    """What names a source for people and makes it; imported when it is meant, for its memory."""
+    return getattr(importlib.import_module(f"sluicegate.cli.{kind}_source"), f"{kind}_source")
 
 
-def _cluster_source(access: Access, place: ClusterPlace, state_dir: Path) -> _MakeSource:
-    return lambda store: ClusterSource(
-        access, place, state_dir=state_dir, publish=store.publish_steps
-    )
-
-
-def _litellm_source(path: Path, environ: Mapping[str, str]) -> _MakeSource:
-    return lambda store: LiteLLMSource(
-        path,
-        environ=environ,
-        settings=Settings.folder(),
-        publish=lambda compilation: store.publish_steps(compilation.config),
-    )
-
-
-def _folder_source(folder: Path, state_dir: Path, environ: Mapping[str, str]) -> _MakeSource:
+def _folder_source(folder: Path, state_dir: Path, environ: Mapping[str, str]) -> MakeSource:
     return lambda store: FolderSource(
         folder,
         state_dir=state_dir,
@@ -292,7 +267,7 @@ def _run(
     settings: ServerSettings,
     upstream_ca: Path | None,
     environ: Mapping[str, str],
-    source: _MakeSource,
+    source: MakeSource,
 ) -> None:
     """Serve until asked to stop; what keeps the gateway from starting is told in one line."""
 

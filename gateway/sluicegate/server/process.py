@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from sluicegate.ledger import Ledger, LedgerSettings, LedgerState
 from sluicegate.limits import Limiter, MemoryStore, OnFailure
@@ -106,6 +106,9 @@ class Source(Protocol):
         ...
 
 
+MakeSource: TypeAlias = Callable[[LiveStore], Source]
+
+
 class Stop:
     """Asks a gateway to end: the first time to drain, the second time to end at once."""
 
@@ -124,7 +127,7 @@ async def run(
     settings: ServerSettings,
     transport_settings: TransportSettings,
     environ: Mapping[str, str],
-    make_source: Callable[[LiveStore], Source],
+    make_source: MakeSource,
     started: Callable[[int, int], None],
     stop: Stop | None = None,
 ) -> None:

@@ -16,8 +16,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from sluicegate.auth.upstream.google import access
 from sluicegate.config import AmbientCredential
-from sluicegate.sinks.gcs import GOOGLE, GcsSink
-from sluicegate.sinks.http import WebhookSink
 from sluicegate.sinks.lines import file, stdout
 from sluicegate.sinks.records import SinkSettings
 from sluicegate.sinks.sink import Sink
@@ -54,7 +52,10 @@ def make_sink(url: str, environ: Mapping[str, str]) -> Sink:
             return _file(parts, options)
         case "webhook":
             _only(options, "headers")
-            return WebhookSink(_http(address), _headers(options, environ))
+            # Imported when it is meant: what speaks HTTP takes memory.
+            http = importlib.import_module("sluicegate.sinks.http")
+            webhook: Sink = http.WebhookSink(_http(address), _headers(options, environ))
+            return webhook
         case "otlp" | "otlp-traces":
             return _otlp(kind, address, options, environ)
         case "s3" | "gs":
@@ -158,13 +159,16 @@ def _bucket(kind: str, parts: SplitResult, environ: Mapping[str, str]) -> Sink:
     if kind == "s3":
         made: Sink = _extra("sluicegate.sinks.s3", "S3Sink", "s3")(bucket, prefix)
         return made
+    gcs = importlib.import_module("sluicegate.sinks.gcs")
     # Google's own libraries take another server from there.
     emulator = environ.get("STORAGE_EMULATOR_HOST")
     if emulator:
         url = emulator if "://" in emulator else f"http://{emulator}"
-        return GcsSink(bucket, prefix, _http(urlsplit(url)).rstrip("/"), None)
+        bare: Sink = gcs.GcsSink(bucket, prefix, _http(urlsplit(url)).rstrip("/"), None)
+        return bare
     _extra("google.auth", "default", "google")  # told now rather than with the first record
-    return GcsSink(bucket, prefix, GOOGLE, access(AmbientCredential()))
+    google: Sink = gcs.GcsSink(bucket, prefix, gcs.GOOGLE, access(AmbientCredential()))
+    return google
 
 
 def _extra(module: str, name: str, extra: str) -> Callable[..., Any]:
