@@ -17,6 +17,7 @@ from control_plane import (
     program_folder,
     running_control_plane,
 )
+from released_cluster import ReleasedCluster, released_cluster
 from sluicegate.cluster import ClusterClient, load_access
 
 
@@ -26,8 +27,12 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 @pytest.fixture(scope="session")
 def _programs() -> None:
+    _needed()
+
+
+def _needed(*more: str) -> None:
     try:
-        program_folder()
+        program_folder(*more)
     except ControlPlaneMissing as missing:
         if os.environ.get("CI"):
             pytest.fail(f"{missing}; CI must not skip this", pytrace=False)
@@ -63,6 +68,27 @@ def own_control_plane(_programs: None, tmp_path: Path) -> Iterator[ControlPlane]
     folder.mkdir()
     with running_control_plane(folder) as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def _every_program() -> None:
+    """All that `scripts/control-plane` builds is there."""
+    _needed("kube-controller-manager", "kube-scheduler", "kubectl", "kwok", "crds")
+
+
+@pytest.fixture
+def foreign_crds(_every_program: None) -> Path:
+    """A folder with the CustomResourceDefinitions of others that the chart can make objects of."""
+    return program_folder() / "crds"
+
+
+@pytest.fixture
+async def released(
+    own_control_plane: ControlPlane, _every_program: None, tmp_path: Path
+) -> AsyncIterator[ReleasedCluster]:
+    """A new cluster, whose nodes run what helm installs in it as processes."""
+    async with released_cluster(own_control_plane, tmp_path) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ import pytest
 from cluster_identities import (
     CLUSTER_WIDE,
     NAMESPACES,
+    apply_manifests,
     make_namespace,
     make_service_account,
     type_of,
 )
 from control_plane import ControlPlane
 from eventually import eventually
-from helm_chart import FOREIGN_GROUPS, VALUES, metric_names, rendered
+from helm_chart import VALUES, metric_names, rendered
 from operator_process import running_operator
 from sluicegate.cluster import ClusterClient, Conflict, Metadata, load_access
 
@@ -68,19 +69,23 @@ async def restricted(admin: ClusterClient, namespace: str) -> str:
 
 @pytest.mark.parametrize("values", VALUES.values(), ids=VALUES)
 async def test_every_object_passes_a_strict_dry_run(
-    server: StrictServer, admin: ClusterClient, restricted: str, values: Path | None
+    server: StrictServer,
+    admin: ClusterClient,
+    restricted: str,
+    foreign_crds: Path,
+    values: Path | None,
 ) -> None:
     for team in ("team-a", "team-b"):
         with contextlib.suppress(Conflict):
             await make_namespace(admin, team)
     found = await asyncio.to_thread(rendered, values, namespace=restricted)
-    ours = [each for each in found if type_of(each).group not in FOREIGN_GROUPS]
+    await apply_manifests(admin, *await asyncio.to_thread(lambda: list(foreign_crds.iterdir())))
     await make_service_account(admin, restricted, "default")
     for account in (each for each in found if each["kind"] == "ServiceAccount"):
         await make_service_account(admin, restricted, account["metadata"]["name"])
     said = {
         f"{each['kind']} {each['metadata']['name']}": await server.refusal(each, restricted)
-        for each in [*ours, *pods(found)]
+        for each in [*found, *pods(found)]
     }
     assert {name: refusal for name, refusal in said.items() if refusal} == {}
 

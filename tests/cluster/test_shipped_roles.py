@@ -92,13 +92,14 @@ async def test_a_gateway_reads_the_bundle_and_no_other_secret(
         await admin.create(SECRETS, secret(name, {}), Metadata, namespace=installed)
     for name in BUNDLE:
         await gateway.get(SECRETS, name, Metadata, namespace=installed)
-        one = Selection(installed, field_selector=f"metadata.name={name}")
-        assert await list_all(gateway, SECRETS, one) == 1
-        async with gateway.watch(SECRETS, one, "", seconds=5, idle=5):
-            pass
+    index = Selection(installed, field_selector="metadata.name=sluicegate")
+    assert await list_all(gateway, SECRETS, index) == 1
+    async with gateway.watch(SECRETS, index, "", seconds=5, idle=5):
+        pass
     for name in ("sluicegate-16", "tenant"):
         with pytest.raises(Forbidden, match=RBAC):
             await gateway.get(SECRETS, name, Metadata, namespace=installed)
+    for name in ("sluicegate-00", "sluicegate-16", "tenant"):
         other = Selection(installed, field_selector=f"metadata.name={name}")
         with pytest.raises(Forbidden, match=RBAC):
             await list_all(gateway, SECRETS, other)

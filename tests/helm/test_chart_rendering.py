@@ -15,6 +15,7 @@ from sluicegate.cli.serve import serve
 from sluicegate_operator.cli import run as run_operator
 
 COMMANDS = {"gateway": serve, "operator": run_operator}
+CLAIM = "stores.ledger.persistentVolumeClaim"
 POLICED = {
     "ClusterRole",
     "ClusterRoleBinding",
@@ -60,6 +61,8 @@ def test_nothing_is_random_or_looked_up() -> None:
         ("stores.limits.onFailure=panic", "must be one of 'local', 'reject'"),
         ("gateway.replicas=3", "or accept that with stores.acceptLocal=true"),
         ("gateway.autoscaling.enabled=true", "or accept that with stores.acceptLocal=true"),
+        (f"{CLAIM}.enabled=true,gateway.replicas=2,stores.acceptLocal=true", "that of one gateway"),
+        (f"{CLAIM}.enabled=true,stores.ledger.existingSecret.name=postgresql", "not in both"),
         ("ingress.enabled=true", "ingress.hosts needs a host name"),
         ("httpRoute.enabled=true", "httpRoute.parentRefs needs a Gateway"),
     ],
@@ -87,7 +90,7 @@ def test_both_roles_reach_the_store_of_limits() -> None:
         (container,) = pod_of(found, role)["containers"]
         assert expected in container["env"]
     rules = by_name(found, "NetworkPolicy")["sluicegate-operator"]["spec"]["egress"]
-    assert {"ports": [{"port": 6379}]} in rules
+    assert {"ports": [{"port": 6379, "protocol": "TCP"}]} in rules
 
 
 def test_identities_and_policies_are_those_of_examples_cluster() -> None:
@@ -148,6 +151,38 @@ def test_a_gateway_may_end_every_answer_before_it_is_killed() -> None:
     pause = container["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert (drain, pause) == (600, 10)
     assert pod["terminationGracePeriodSeconds"] > drain + pause
+
+
+def test_a_ledger_in_a_volume_outlives_the_pod_and_the_release() -> None:
+    found = rendered(VALUES["volume"])
+    claim = by_name(found, "PersistentVolumeClaim")["sluicegate-ledger"]
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    gateway = by_name(found, "Deployment")["sluicegate-gateway"]["spec"]
+    assert gateway["strategy"] == {"type": "Recreate"}
+    pod = pod_of(found, "gateway")
+    volume = {"name": "ledger", "persistentVolumeClaim": {"claimName": "sluicegate-ledger"}}
+    assert volume in pod["volumes"]
+    (container,) = pod["containers"]
+    places = {
+        mount["mountPath"]: mount["name"]
+        for mount in container["volumeMounts"]
+        if mount["mountPath"].startswith("/var/lib")
+    }
+    assert places == {
+        "/var/lib/sluicegate": "state",
+        "/var/lib/sluicegate/ledger": "ledger",
+        "/var/lib/sluicegate/spool": "ledger",
+    }
+    (url,) = (one["value"] for one in container["env"] if one["name"] == "SLUICEGATE_STORE_URL")
+    folder = url.removeprefix("sqlite://").rpartition("/")[0]
+    assert places[folder] == "ledger"
+
+
+def test_a_claim_that_is_there_is_used() -> None:
+    found = rendered(VALUES["volume"], f"{CLAIM}.existingClaim=books")
+    assert by_name(found, "PersistentVolumeClaim") == {}
+    volumes = {each["name"]: each for each in pod_of(found, "gateway")["volumes"]}
+    assert volumes["ledger"]["persistentVolumeClaim"] == {"claimName": "books"}
 
 
 def test_rights_end_at_the_watched_namespaces() -> None:

@@ -1,7 +1,8 @@
-"""A real Kubernetes control plane on loopback: etcd, kube-apiserver, kube-controller-manager.
+"""A real Kubernetes control plane on loopback: etcd, kube-apiserver, and more where asked for.
 
-The programs come from `scripts/control-plane`. Nothing runs pods: a test makes the Pod objects it
-needs. Every process can be killed, frozen and started again on its own data.
+The programs come from `scripts/control-plane`. Nothing runs pods unless a test says so: with kwok
+they seem to run, with `pod_node` they do. Every process can be killed, frozen and started again on
+its own data.
 """
 
 from __future__ import annotations
@@ -198,8 +199,10 @@ class ControlPlane:
 
     def start_kwok(self) -> Program:
         """Acts for nodes with the annotation `kwok.x-k8s.io/node: fake`: their pods seem to run."""
+        stages = sorted((self._programs / "stages").iterdir())
         return self._start_beside(
             "kwok",
+            *(f"--config={path}" for path in stages),
             f"--kubeconfig={self.admin_kubeconfig}",
             "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",

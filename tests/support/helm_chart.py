@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -56,9 +57,12 @@ def rendered_text(values: Path | None, *settings: str, namespace: str = "sluiceg
 
 
 def rendered(values: Path | None, *settings: str, namespace: str = "sluicegate") -> list[Any]:
-    """The same as documents."""
-    text = rendered_text(values, *settings, namespace=namespace)
+    """The same as documents; helm is asked once for each."""
+    text = _rendered_once(values, *settings, namespace=namespace)
     return [document for document in yaml.safe_load_all(text) if document]
+
+
+_rendered_once = functools.cache(rendered_text)
 
 
 def metric_names(found: list[Any]) -> set[str]:

@@ -67,6 +67,13 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* "true" where there is a spend ledger. */}}
+{{- define "sluicegate.hasLedger" -}}
+{{- if or .Values.stores.ledger.existingSecret.name .Values.stores.ledger.persistentVolumeClaim.enabled -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* "true" where there may be more than one gateway. */}}
 {{- define "sluicegate.several" -}}
 {{- $scaling := .Values.gateway.autoscaling -}}
