@@ -40,6 +40,22 @@ def test_nothing_changes_between_equal_manifests(tmp_path: Path) -> None:
     assert (result.output, result.exit_code) == ("Nothing changes.\n", 0)
 
 
+def test_a_default_that_is_written_out_changes_nothing(tmp_path: Path) -> None:
+    """So what the API server answers can be compared with what is in Git."""
+    written = "model: gpt, weight: 1, retry: {attempts: 2}, headers: {X-A: b}"
+    old = [deployment("a", "model: gpt, headers: {X-A: b}"), key("k", "models: [gpt]")]
+    new = [deployment("a", written), key("k", "models: [gpt], revoked: false")]
+    result = compared(tmp_path, old, new)
+    assert (result.output, result.exit_code) == ("Nothing changes.\n", 0)
+
+
+def test_a_change_is_told_without_the_defaults_beside_it(tmp_path: Path) -> None:
+    old = deployment("a", "model: gpt, weight: 1, retry: {attempts: 2, backoff: 1s}")
+    new = deployment("a", "model: gpt, suspended: false, retry: {backoff: 2s}")
+    lines = compared(tmp_path, [old], [new]).output.splitlines()
+    assert [line for line in lines if "spec." in line] == ['      spec.retry.backoff: "1s" → "2s"']
+
+
 def test_fields_names_and_access_are_told(tmp_path: Path) -> None:
     old = [
         deployment("a", "model: gpt, weight: 1"),

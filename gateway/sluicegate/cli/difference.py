@@ -12,6 +12,7 @@ from sluicegate.auth.patterns import allows
 from sluicegate.compile import Compilation
 from sluicegate.config import Credential, Deployment
 from sluicegate.resources.objects import Resource
+from sluicegate.resources.validation import Invalid, validate
 from sluicegate.routing.snapshot import Route, Snapshot, build_steps
 
 Action: TypeAlias = Literal["add", "change", "remove"]
@@ -88,7 +89,8 @@ def _objects(old: Compilation, new: Compilation) -> Iterator[ObjectChange]:
             action: Action = "remove" if now is None else "add"
             yield ObjectChange(action, ref.kind, ref.namespace, ref.name)
         elif was.manifest != now.manifest:
-            fields = tuple(_fields(_spec(was), _spec(now), "spec"))
+            meaning = (_completed(was), _completed(now))
+            fields = tuple(_fields(_spec(was), _spec(now), meaning, "spec"))
             if fields:
                 yield ObjectChange("change", ref.kind, ref.namespace, ref.name, fields)
     secrets, others = old.inputs.secrets, new.inputs.secrets
@@ -112,16 +114,35 @@ def _spec(resource: Resource) -> object:
     return _manifests.decode(resource.manifest).spec
 
 
+def _completed(resource: Resource) -> object:
+    """The spec with its defaults, as the API server keeps it; as it is where it is not valid."""
+    valid = validate(resource)
+    if isinstance(valid, Invalid):
+        return _spec(resource)
+    return valid.spec.model_dump(mode="json", by_alias=True)
+
+
 def _members(value: object) -> dict[str, object] | None:
     return cast("dict[str, object]", value) if isinstance(value, dict) else None
 
 
-def _fields(old: object, new: object, path: str) -> Iterator[FieldChange]:
-    """The fields that differ; objects are looked into, lists are one value."""
+def _fields(
+    old: object, new: object, meaning: tuple[object, object], path: str
+) -> Iterator[FieldChange]:
+    """The fields that differ, in what they mean too; objects are looked into, lists are one value.
+
+    `meaning`: both with their defaults, which it is no change to write out.
+    """
+    if meaning[0] == meaning[1] and meaning != (_ABSENT, _ABSENT):
+        return
     was, now = _members(old), _members(new)
     if was is not None and now is not None:
+        full_was, full_now = (_members(value) or {} for value in meaning)
         for name in sorted(was.keys() | now.keys()):
-            yield from _fields(was.get(name, _ABSENT), now.get(name, _ABSENT), f"{path}.{name}")
+            inner = (full_was.get(name, _ABSENT), full_now.get(name, _ABSENT))
+            yield from _fields(
+                was.get(name, _ABSENT), now.get(name, _ABSENT), inner, f"{path}.{name}"
+            )
     elif old != new:
         yield FieldChange(path, _shown(old), _shown(new))
 
