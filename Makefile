@@ -10,7 +10,7 @@ PY := .venv/bin/python
 CODE := $(wildcard gateway operator tests bench scripts)
 CHECKS := format lint types imports layout crds docs spelling
 
-.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane helm test mutations test-heavy run bench simulate fmt \
+.PHONY: help setup setup-runtime check $(CHECKS:%=check-%) control-plane helm gitops-tools test mutations test-heavy run bench simulate fmt \
 	crds docs lock changelog clean
 
 help: ## list the targets
@@ -60,7 +60,10 @@ control-plane: ## build the API server that tests/cluster runs against (once; mi
 helm: ## build the helm that the tests of the chart run (once; minutes; needs Go)
 	@scripts/helm
 
-test: check control-plane helm ## everything that must pass before a commit: check and all tests
+gitops-tools: ## build the judges that the tests of GitOps ask (once; a minute; needs Go)
+	@scripts/gitops-tools
+
+test: check control-plane helm gitops-tools ## everything that must pass before a commit: check and all tests
 	@echo "test: pytest"; $(PY) -m pytest -q -rs -n auto --no-loadscope-reorder $(ARGS)
 
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
@@ -87,7 +90,7 @@ crds: setup ## make crds/ anew from the models
 docs: setup ## make the generated pages and tables of docs/ anew
 	@$(PY) -m scripts.provider_table && $(PY) -m scripts.resource_reference \
 		&& $(PY) -m scripts.log_tools && $(PY) -m scripts.metric_list \
-		&& $(PY) -m scripts.chart_reference
+		&& $(PY) -m scripts.chart_reference && $(PY) -m scripts.health_cases
 
 lock: ## compile requirements/*.in to pinned files with hashes (UPGRADE=1: newest versions)
 	@scripts/lock $(if $(UPGRADE),--upgrade)
