@@ -54,7 +54,7 @@ check-spelling: setup
 	@echo "check: codespell"; git ls-files -z --cached --others --exclude-standard \
 		| xargs -0 -r .venv/bin/codespell
 
-control-plane: ## build the API server that tests/cluster runs against (once; minutes; needs Go)
+control-plane: ## build the control plane that tests/cluster runs against (once; minutes; needs Go)
 	@scripts/control-plane
 
 helm: ## build the helm that the tests of the chart run (once; minutes; needs Go)
@@ -69,7 +69,7 @@ test: check control-plane helm gitops-tools ## everything that must pass before 
 mutations: setup control-plane ## 5,000 changed objects: the API server and lint must agree on each
 	@SLUICEGATE_MUTATIONS=5000 $(PY) -m pytest -q tests/cluster/test_admission_like_lint.py -k changed
 
-test-heavy: setup control-plane ## the large and slow tests: of the operator on a real API server, and with everything killed
+test-heavy: setup control-plane helm ## the large and slow tests: operator and releases on a real control plane, and everything killed
 	@echo "test: heavy"; $(PY) -m pytest -q -rs -m heavy tests/cluster tests/ledger $(ARGS)
 
 run: setup-runtime ## start the gateway on examples/quickstart, http://127.0.0.1:4000/v1
