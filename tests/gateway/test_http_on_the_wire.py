@@ -34,6 +34,10 @@ BROKEN = {
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lines without a return": b"GET /v1/models HTTP/1.1\nHost: x\n\n",
     "a return alone": b"GET /v1/models HTTP/1.1\r\nHost: x\rX: y\r\n\r\n",
+    "no token in a header's name": b"GET /v1/models HTTP/1.1\r\nH(o)st: x\r\n\r\n",
+    "nothing in a header's name": b"GET /v1/models HTTP/1.1\r\n: x\r\n\r\n",
+    "a target without end": b"GET /" + b"a" * 200_000,
+    "a header without end": b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000,
     "a blank in a header's name": b"GET /v1/models HTTP/1.1\r\nHo st: x\r\n\r\n",
     "an asterisk": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     "a line too long": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -278,6 +282,36 @@ async def test_thousands_of_requests_in_one_write(rig: Rig) -> None:
             client.send(b"GET %b HTTP/1.1\r\n\r\n" % path)
         statuses = [(await client.answer()).status for _ in range(5000)]
     assert statuses == [200, 404] * 2500
+
+
+async def test_requests_behind_one_that_takes_long_do_not_pile_up(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await go_on.wait()
+        call.answer(answer_body())
+
+    gateway, _ = await rig.serving(script)
+    count = 200_000
+    async with await gateway.connect() as client:
+        client.post(GOOD, AUTHORIZED)
+        client.send(b"GET /healthz HTTP/1.1\r\n\r\n" * count)
+        still, left = 0, 1
+        while still != left:  # until nothing moves any more
+            still = left
+            await asyncio.sleep(0.1)
+            left = client.writer.transport.get_write_buffer_size()
+        assert left > 0  # the gateway reads no further
+        go_on.set()
+        assert (await client.answer()).status == 200
+        for _ in range(count // 100):
+            assert (await client.answer()).status == 200
+
+
+async def test_options_is_told_what_is_allowed(rig: Rig) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    answer = await gateway.ask(b"OPTIONS /v1/responses HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
 
 
 async def test_errors_and_streams_leave_a_connection_usable(rig: Rig) -> None:
