@@ -23,7 +23,9 @@ setup: ## make .venv with the pinned packages and the project (done by the other
 setup-runtime:
 	@scripts/setup runtime
 
-check: $(CHECKS:%=check-%) ## every check: format, lint, types, imports, layout, crds, docs, spelling
+# Two at a time: the types take longer than all the others.
+check: setup ## every check: format, lint, types, imports, layout, crds, docs, spelling
+	@$(MAKE) -j2 $(CHECKS:%=check-%)
 
 check-format: setup
 	@echo "check: ruff format"; $(PY) -m ruff format --check --quiet $(CODE) \

@@ -298,8 +298,7 @@ async def test_etcd_is_restored_from_a_backup(own_control_plane: ControlPlane) -
         await put(admin, namespace, "a", "lost")
         # A starting server writes as well, and not always equally much: the lost history is
         # made longer than any of its starts.
-        for change in range(200):
-            last = await put(admin, namespace, "new", f"lost {change}")
+        changes = [await put(admin, namespace, "new", f"lost {change}") for change in range(200)]
         await followed.holds(a="lost", new="lost 199")
         for program in (plane.api_server, plane.etcd):
             program.kill()
@@ -309,5 +308,5 @@ async def test_etcd_is_restored_from_a_backup(own_control_plane: ControlPlane) -
         plane.api_server.start()
         await plane.ready()
         again = await put(admin, namespace, "b", "two")
-        assert int(again.metadata.resource_version) < int(last.metadata.resource_version)
+        assert int(again.metadata.resource_version) < int(changes[-1].metadata.resource_version)
         await followed.holds(a="one", b="two")
