@@ -65,7 +65,7 @@ def test_the_script_answers_as_its_suite_says(suite: Path) -> None:
 
 
 def test_the_test_data_is_what_the_operator_writes() -> None:
-    """But for its words, and the hashes of entries."""
+    """As far as health depends on it; words may change, `make docs` takes them over."""
     kept = {path.stem: documents(path)[0] for path in OURS.glob("testdata/*.yaml")}
     assert kept.keys() == {made.name for made in CASES}, "run `make docs`"
     for made in CASES:
@@ -74,10 +74,12 @@ def test_the_test_data_is_what_the_operator_writes() -> None:
         assert essence(told["status"]) == essence(made.content["status"]), "run `make docs`"
 
 
-def essence(status: dict[str, Any]) -> dict[str, Any]:
+def essence(status: dict[str, Any]) -> object:
     conditions: list[dict[str, Any]] = status["conditions"]
-    worded = {"message": "", "lastTransitionTime": ""}
-    return {**status, "conditions": [{**one, **worded} for one in conditions], "revision": ""}
+    return status.get("observedGeneration"), [
+        (one["type"], one["status"], one["reason"], one.get("observedGeneration"))
+        for one in conditions
+    ]
 
 
 def test_every_case_is_about_its_reason() -> None:
