@@ -16,6 +16,7 @@ import anthropic_wire
 from eventually import eventually
 from gateway_rig import Rig
 from ledger_records import Row, rows_of, until_rows
+from raw_client import RawClient, request
 from responses_wire import answer_body, frames, numbered, prelude, response, text_events
 from running_gateway import AUTHORIZED, echo_entry, key_entry, openai_entry
 from scripted_upstream import Script, answers, breaks_after, hangs, streams
@@ -73,6 +74,32 @@ async def test_whose_it_was_and_what_it_was_for(rig: Rig, settings: ServerSettin
     assert (row["upstream_model"], row["attempt"], row["http_status"]) == ("gpt-real", 1, 200)
     assert row["latency"] > 0
     assert row["first_event"] is None
+
+
+@pytest.mark.parametrize("name", ["x-sluicegate-end-user", "x-user-email"])
+async def test_the_header_comes_first_and_then_the_body(
+    rig: Rig, settings: ServerSettings, name: str
+) -> None:
+    settings = dataclasses.replace(settings, end_user_header=name)
+    upstream = await rig.upstream(answers(answer_body()))
+    gateway = await rig.gateway(key_entry(), priced(upstream.base_url), settings=settings)
+    said = {"safety_identifier": "sid", "user": "usr", "metadata": {"user_id": "mid"}}
+    other = {"x-user-id": "no", "x-sluicegate-end-user": "no", name: "hdr"}
+    await gateway.post(body(**said), {**AUTHORIZED, **other})
+    for field in tuple(said):
+        await gateway.post(body(**said), AUTHORIZED)
+        del said[field]
+    await gateway.post(body(), AUTHORIZED)
+    assert settings.ledger is not None
+    rows = await until_rows(5, settings.ledger.state_dir)
+    rows.sort(key=lambda row: row["time"])
+    assert [row["end_user"] for row in rows] == ["hdr", "sid", "usr", "mid", None]
+    twice = request(body(), {**AUTHORIZED, name: "ann"})
+    twice = twice.replace(b"ann", b"ann\r\n%s: bob" % name.encode())
+    async with await RawClient.open(gateway.port) as client:
+        client.send(twice)
+        answer = await client.answer()
+    assert (answer.status, answer.error["code"]) == (400, "duplicate_header")
 
 
 async def test_end_users_by_their_hash(rig: Rig, settings: ServerSettings) -> None:

@@ -6,6 +6,7 @@ import errno
 import importlib
 import ipaddress
 import os
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from sluicegate.cli.log_options import log_options, sink_settings
 from sluicegate.compile import Settings
 from sluicegate.ledger import LedgerSettings
 from sluicegate.limits import OnFailure
+from sluicegate.pipeline.gateway import END_USER_HEADER
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import CannotListen, MakeSource, ServerSettings, run
 from sluicegate.server.tls import PairRefused
@@ -29,6 +31,7 @@ from sluicegate.transport import TransportSettings, proxies_from_environment
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _PORT = 4000
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, section 5.6.2
 
 
 class _Callers(click.Choice[str]):
@@ -50,6 +53,13 @@ def _port(value: str) -> int:
     if not 0 <= number < 65536:
         raise ValueError("a port is a number from 0 to 65535")
     return number
+
+
+def _header_name(value: str) -> str:
+    """A header's name, in small letters. Raises ValueError."""
+    if _TOKEN.fullmatch(value) is None:
+        raise ValueError("that is no name of a header")
+    return value.lower()
 
 
 @click.command(context_settings={"auto_envvar_prefix": "SLUICEGATE", "show_default": True})
@@ -162,6 +172,14 @@ def _port(value: str) -> int:
     show_envvar=True,
     help="Write end users down as an HMAC with this key, not by their names.",
 )
+@click.option(
+    "--end-user-header",
+    metavar="NAME",
+    default=END_USER_HEADER,
+    show_default=True,
+    type=_header_name,
+    help="The request header that says whom a request is for.",
+)
 @log_options
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
@@ -194,6 +212,7 @@ def serve(
     store_url: str | None,
     cost_in_streams: bool,
     end_user_hash_key: str | None,
+    end_user_header: str,
     log_sinks: tuple[str, ...],
     log_content: bool,
     log_masks: tuple[str, ...],
@@ -231,6 +250,7 @@ def serve(
         allow_anonymous=allow_anonymous is not None,
         ledger=None if store_url == "none" else LedgerSettings(state_dir, store_url or None),
         end_user_key=end_user_hash_key.encode() if end_user_hash_key else None,
+        end_user_header=end_user_header,
         cost_in_streams=cost_in_streams,
         sinks=sink_settings(log_sinks, log_masks, trace_ratio, environ, content=log_content),
         limits_url=limits_url or None,

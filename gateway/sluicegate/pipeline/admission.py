@@ -247,7 +247,7 @@ def _subjects(plan: Plan) -> tuple[_Subject, ...]:
     policy = key.end_users if key is not None else None
     if key is None or policy is None:
         return subjects
-    user = end_user(plan.headers, plan.request)
+    user = end_user(plan.gateway, plan.headers, plan.request)
     if user is None:
         if policy.required:
             raise _nameless(plan.caller)

@@ -12,6 +12,7 @@ from sluicegate.auth.authenticate import may_call
 from sluicegate.config import Fallback
 from sluicegate.model import Usage
 from sluicegate.pipeline.account import priced
+from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
 from sluicegate.pricing import answer_cost, context_window
 from sluicegate.providers.contract import Connector
@@ -56,11 +57,11 @@ def leads_to(plan: Plan, namespace: str, fallback: Fallback) -> tuple[Route[Conn
     return found if allowed and may_call(plan.caller, found[0].pool.model) else None
 
 
-def end_user(headers: Mapping[str, str], request: ResponsesRequest) -> str | None:
+def end_user(gateway: Gateway, headers: Mapping[str, str], request: ResponsesRequest) -> str | None:
     """Whom the request is for, as the client says."""
     fields = request.fields
     return (
-        headers.get("x-sluicegate-end-user")
+        headers.get(gateway.end_user_header)
         or fields.safety_identifier
         or fields.user
         or (fields.metadata or {}).get("user_id")
@@ -70,7 +71,7 @@ def end_user(headers: Mapping[str, str], request: ResponsesRequest) -> str | Non
 
 def _affinity(plan: Plan, kind: str) -> int | None:
     if kind == "EndUser":
-        name = end_user(plan.headers, plan.request)
+        name = end_user(plan.gateway, plan.headers, plan.request)
     else:
         name = plan.caller.key.id if plan.caller.key is not None else None
     return affinity_of(name) if name is not None else None

@@ -14,6 +14,8 @@ from sluicegate.pipeline.live import LiveStore
 from sluicegate.telemetry.metrics import Tally
 from sluicegate.transport import Transport
 
+END_USER_HEADER = "x-sluicegate-end-user"
+
 
 async def _nothing_newer() -> bool:
     return False
@@ -26,6 +28,7 @@ class Gateway:
     `clock` gives Unix seconds, `die` a number in [0, 1). Upstream bodies that are read whole may
     have `max_answer_bytes`. `limits` counts in memory unless another is given. `look_again` looks
     at once whether a newer configuration is published, and answers whether one serves now.
+    `end_user_header` says before the body whom a request is for; it is in small letters.
     """
 
     store: LiveStore
@@ -35,6 +38,7 @@ class Gateway:
     clock: Callable[[], float]
     die: Callable[[], float]
     max_answer_bytes: int = 64 * 1024 * 1024
+    end_user_header: str = END_USER_HEADER
     look_again: Callable[[], Awaitable[bool]] = _nothing_newer
     authorizer: Authorizer = field(default_factory=Authorizer)
     closing: Closing = field(default_factory=Closing)

@@ -180,7 +180,7 @@ def _account(
         caller,
         own_id,
         request,
-        end_user=end_user(headers, request),
+        end_user=end_user(gateway, headers, request),
         tags=own_tags,
         trace=records.trace(headers) if records is not None else None,
         logs_content=records is not None and records.wants_content(headers, own_tags),

@@ -22,7 +22,7 @@ from sluicegate.limits import Limiter, MemoryStore, OnFailure
 from sluicegate.limits.shared import SharedStore
 from sluicegate.pipeline.account import Books
 from sluicegate.pipeline.earlier_spend import count_earlier_spend
-from sluicegate.pipeline.gateway import Gateway
+from sluicegate.pipeline.gateway import END_USER_HEADER, Gateway
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.pipeline.shared_health import SharedHealth
 from sluicegate.pricing import load as load_prices
@@ -67,6 +67,7 @@ class ServerSettings:
     allow_anonymous: bool = False
     ledger: LedgerSettings | None = None  # None: no ledger is kept
     end_user_key: bytes | None = field(default=None, repr=False)
+    end_user_header: str = END_USER_HEADER
     cost_in_streams: bool = False
     sinks: SinkSettings | None = None  # None: no records are made, no traces
     limits_url: str | None = field(default=None, repr=False)  # it may hold a password
@@ -155,6 +156,7 @@ async def run(
         limits=limits,
         books=books,
         look_again=source.look_again,
+        end_user_header=settings.end_user_header,
     )
     health = Health(store, lambda: source.status, lambda: _away(limits, ledger))
     public = PublicPort(gateway, health)

@@ -26,7 +26,6 @@ _SINGLE = (
     "x-sluicegate-timeout",
     "x-sluicegate-tags",
     "x-sluicegate-cost",
-    "x-sluicegate-end-user",
 )
 _MODELS = "/models/"
 
@@ -64,7 +63,7 @@ class PublicPort:
     async def _dispatch(self, exchange: HttpExchange) -> None:
         path = _path(exchange.target).removeprefix("/v1")
         for name in exchange.repeated:
-            if name in _SINGLE:
+            if name in _SINGLE or name == self.gateway.end_user_header:
                 raise ApiError(
                     400, f"The header {name} is sent more than once.", code="duplicate_header"
                 )
