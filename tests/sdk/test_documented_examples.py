@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import priced_wires
 import spoken_wires
 from scripted_upstream import Call
 from served_upstream import Served
@@ -24,6 +25,8 @@ async def any_provider(call: Call) -> None:
         await spoken_wires.openai(call)
     elif call.target.endswith("/messages"):
         await spoken_wires.anthropic(call)
+    elif call.target.endswith("/chat/completions"):
+        await priced_wires.chat(call)
     else:
         await spoken_wires.google(call)
 
@@ -38,15 +41,16 @@ def test_example(
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
         monkeypatch.setenv(name, "k")
     script = tmp_path / "example.py"
-    script.write_text(EXAMPLES[number], encoding="utf-8")
+    example = EXAMPLES[number].replace("http://localhost:11434", upstream.origin)
+    script.write_text(example, encoding="utf-8")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         runpy.run_path(str(script), run_name="__main__")
     assert upstream.calls
-    expected = {0: "Hello there\n0.000195\n", 1: "Hello there29\n"}
+    expected = {0: "Hello there\n0.000195\n", 2: "Hello there29\n"}
     assert printed.getvalue() == expected.get(number, printed.getvalue())
 
 
 def test_the_page_has_its_examples() -> None:
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 6
     assert json.dumps(EXAMPLES).count("sluicegate.") >= 6

@@ -53,11 +53,11 @@ _version = click.version_option(version("sluicegate"), prog_name="sluicegate")
 main = _version(
     _Group(_COMMANDS, "sluicegate", "A Kubernetes-native gateway for the OpenAI Responses API.")
 )
-_plugin = _version(
+plugin = _version(
     _Group(_OF_KUBECTL, "kubectl sluicegate", "ModelDeployments and ApiKeys, and what they do.")
 )
 
 
 def kubectl_plugin() -> None:
     """`kubectl-sluicegate`, which kubectl runs for `kubectl sluicegate`."""
-    _plugin(prog_name="kubectl sluicegate")
+    plugin(prog_name="kubectl sluicegate")

@@ -268,4 +268,4 @@ def _gateway(one: GatewayStatus) -> tuple[str, ...]:
     serves = f"serves publication {one.sequence}" if one.sequence else "serves nothing yet"
     behind = f"{one.behind} behind" if one.behind and one.sequence else ""
     heard = "" if one.seconds_silent is None else f"heard {max(one.seconds_silent, 0):.0f} s ago"
-    return (one.name, serves, one.revision, behind, heard, one.error)
+    return (one.name, serves, behind, heard, one.error)
