@@ -16,6 +16,7 @@ from responses_wire import USAGE, message, response
 from running_gateway import RunningGateway, config_of, key_entry, openai_entry, running_gateway
 from scripted_upstream import Call, ScriptedUpstream
 from sluicegate.config import Cooldown, Deployment, Limits
+from sluicegate.routing import health as health_module
 from sluicegate.server.process import ServerSettings
 from valkey_process import ValkeyProcess
 
@@ -152,8 +153,11 @@ async def test_while_one_probes_the_others_do_not(rig: Rig, valkey: ValkeyProces
     await all_say(inst.gateways, "ok")
 
 
-async def test_a_limited_deployment_is_probed_once(rig: Rig, valkey: ValkeyProcess) -> None:
+async def test_a_limited_deployment_is_probed_once(
+    rig: Rig, valkey: ValkeyProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between the choice and the call its limits are asked for in the store."""
+    monkeypatch.setattr(health_module, "CHOSEN_FOR", 60.0)  # however slow this machine is
     patient = Patient()
     first = await rig.upstream(patient)
     second = await rig.upstream(Patient(ill=False))
@@ -176,7 +180,11 @@ async def test_a_limited_deployment_is_probed_once(rig: Rig, valkey: ValkeyProce
         await asyncio.wait(
             [each for each in asked if not each.done()], return_when=asyncio.FIRST_COMPLETED
         )
-    assert len(first.calls) == 4
+
+    async def probed() -> bool:
+        return len(first.calls) == 4
+
+    await eventually(probed)
     patient.answering.set()
     told = [(await each).headers["x-sluicegate-attempts"] for each in asked]
     assert told.count("default/first=ok") == 1
