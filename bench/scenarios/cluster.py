@@ -45,7 +45,7 @@ _CALLS = 60  # kinds of requests in the load: so many keys and deployments take 
 # Seconds between two changes, any up to this: some come within the 200 ms after the last one.
 _LONGEST_PAUSE = 0.4
 _POLL_SECONDS = 0.005
-_CALM_SECONDS = 15.0  # superseded contents are taken away 10 s after the last publication
+_CALM_SECONDS = 25.0  # the shards are written after 10 s without a change, and cleaned 10 s later
 _LOAD_SECONDS = 900.0  # it is ended before
 _UNAUTHORIZED = 401
 

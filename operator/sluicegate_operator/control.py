@@ -74,6 +74,7 @@ class ControlLoop:
         self._clock = clock
         self._measures = measures
         self._rhythm = Rhythm()
+        self.passing = False  # a pass is under way: no status is written that could hold it up
         self._woken = asyncio.Event()
         self._compilation: Compilation | None = None
         self._holding: Holding | None = None
@@ -93,7 +94,8 @@ class ControlLoop:
         if self.world.see(ref, observed):
             if observed is None or (before is not None and before.uid != observed.uid):
                 self._credentials.distrust(self._minting.secret_of(ref))
-            self.wake(urgent=_revokes(ref, before, observed))
+            held = self.config is not None and entry_id(ref) in self.config.entries
+            self.wake(urgent=held and _revokes(ref, before, observed))
         if observed is None:
             self._agenda.forget(ref)
         else:
@@ -213,6 +215,14 @@ class ControlLoop:
     # --- one pass ---------------------------------------------------------------------------------
 
     async def _pass(self) -> None:
+        self.passing = True
+        try:
+            await self._publish()
+        finally:
+            self.passing = False
+            self._statuses.wake()
+
+    async def _publish(self) -> None:
         started = time.perf_counter()
         await self._leader.confirm()
         await self._publisher.read_back()
@@ -246,7 +256,6 @@ class ControlLoop:
         finally:
             self._fleet.epoch = self._publisher.epoch
             await drive(self._tell(affected, compilation, holding, hindrance))
-            self._statuses.wake()
         if inputs.changed:
             self._credentials.forget(compilation.users_of)
         if written:

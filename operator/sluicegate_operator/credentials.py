@@ -203,7 +203,7 @@ class Credentials:
         ref = SecretRef(wanted.namespace, wanted.secret_name)
         secret = self._world.secret(ref)
         if secret is not None:
-            return await self._rotate(ref, wanted, now) if self._is_due(ref, wanted) else None
+            return await self._rotate(ref, wanted, now) if self._is_due(ref, wanted, now) else None
         observed = self._world.observed(ResourceRef("ApiKey", wanted.namespace, wanted.name))
         if observed is None:
             return None
@@ -219,14 +219,14 @@ class Credentials:
         self._keep(made)
         return Minted(wanted, key_id, rotated=False)
 
-    def _is_due(self, ref: SecretRef, wanted: WantedKey) -> bool:
+    def _is_due(self, ref: SecretRef, wanted: WantedKey, now: float) -> bool:
         secret, held = self._world.secret(ref), self._held.get(ref)
         return (
             secret is not None
             and secret.minted_for == wanted.name
             and held is not None
             and wanted.rotation is not None
-            and wanted.rotation.requested_at > (held.requested_at or 0)
+            and wanted.rotation.is_due(held.requested_at, now)
         )
 
     async def _rotate(self, ref: SecretRef, wanted: WantedKey, now: float) -> Minted | None:

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from sluicegate.compile import Compilation
@@ -131,7 +132,25 @@ def _columns(
     if observed.ref.kind == "ApiKey":
         kind = "Client" if b'"spec":{"client"' in observed.manifest else "Upstream"
         return Columns(type=kind, secret_name=_name(used))
-    return Columns()
+    return _asked_for(observed)
+
+
+class _Spec(Struct):
+    model: str | None = None
+    provider: dict[str, Raw] = {}
+
+
+class _Manifest(Struct):
+    spec: _Spec
+
+
+def _asked_for(observed: Observed) -> Columns:
+    """What the spec of a ModelDeployment says that has never been accepted."""
+    try:
+        spec = msgspec.json.decode(observed.manifest, type=_Manifest).spec
+    except (msgspec.DecodeError, RecursionError):
+        return Columns()
+    return Columns(model=spec.model or observed.ref.name, provider=next(iter(spec.provider), None))
 
 
 def _name(used: tuple[SecretRef, ...]) -> str | None:

@@ -2,13 +2,15 @@
 
 A Lease is judged as those of gateways are, by our own clock since it was last seen to change. An
 API server that is away costs nobody the lead: nobody else can take it meanwhile, and every write is
-fenced besides. Who finds another name in the Lease has lost it, and ends.
+fenced besides. Who finds another name in the Lease has lost it, and ends; so does who finds its own
+name there, written by another process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from datetime import UTC, datetime
 
@@ -28,6 +30,7 @@ from sluicegate.telemetry.logs import log
 DURATION = 15.0  # seconds that a holder may be silent
 _RENEWAL = 5.0
 _RETRY = 1.0
+_PROCESS = "sluicegate.dev/process"  # which of the processes of that name
 
 
 class LeadershipLost(Exception):
@@ -42,6 +45,7 @@ class Leader:
         self._namespace = namespace
         self._name = name
         self._identity = identity
+        self._process = secrets.token_hex(8)
         self._lease: Lease | None = None
         self._confirmed_at: float | None = None
         self._leads = asyncio.Event()
@@ -63,14 +67,14 @@ class Leader:
         while True:
             await asyncio.sleep(_RENEWAL)
             try:
-                await self._renew()
+                await self.renew()
             except ClusterError as error:
                 log(logging.WARNING, f"the Lease {self._name} could not be renewed: {error}")
 
     async def confirm(self) -> None:
         """Make sure that we still lead, after a pause. Raises LeadershipLost, or ClusterError."""
         if self._confirmed_at is None or time.monotonic() - self._confirmed_at > DURATION - 5.0:
-            await self._renew()
+            await self.renew()
 
     async def release(self) -> None:
         """Let another operator lead at once."""
@@ -101,7 +105,8 @@ class Leader:
                 log(logging.WARNING, f"the Lease {self._name} could not be taken: {error}")
             await asyncio.sleep(_RETRY)
 
-    async def _renew(self) -> None:
+    async def renew(self) -> None:
+        """Make sure that we lead. Raises LeadershipLost, or ClusterError."""
         try:
             await self._write(self._lease, self._identity)
         except (Conflict, NotFound):  # an answer that was lost, a deleted Lease, or another holder
@@ -109,7 +114,15 @@ class Leader:
             holder = lease.spec.holder_identity if lease is not None else None
             if holder and holder != self._identity:
                 raise LeadershipLost(f"{holder} has taken the lead: this operator ends") from None
+            if holder and lease is not None and self._is_anothers(lease):
+                raise LeadershipLost(
+                    f"another operator that is called {holder} too has taken the lead: this one "
+                    "ends; give each its own --pod-name"
+                ) from None
             await self._write(lease, self._identity)
+
+    def _is_anothers(self, lease: Lease) -> bool:
+        return lease.metadata.annotations.get(_PROCESS, self._process) != self._process
 
     async def _get(self) -> Lease | None:
         try:
@@ -133,7 +146,10 @@ class Leader:
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
             "metadata": ObjectMeta(
-                name=self._name, namespace=self._namespace, resource_version=version
+                name=self._name,
+                namespace=self._namespace,
+                resource_version=version,
+                annotations={_PROCESS: self._process},
             ),
             "spec": spec,
         }

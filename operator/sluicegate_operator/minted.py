@@ -76,8 +76,9 @@ def first_key(wanted: WantedKey, uid: str, now: float) -> tuple[Mapping[str, obj
     """The new Secret of an ApiKey, and the id of the key in it."""
     key = mint()
     annotations = {_MINTED: rfc3339(now)}
-    if wanted.rotation is not None:
-        annotations[_REQUESTED] = rfc3339(wanted.rotation.requested_at)
+    requested = wanted.requested_at(now)
+    if requested is not None:
+        annotations[_REQUESTED] = rfc3339(requested)
     owner = OwnerReference(API_KEYS.api_version, API_KEYS.kind, wanted.name, uid, controller=True)
     meta = ObjectMeta(
         name=wanted.secret_name,
@@ -99,7 +100,7 @@ def next_key(
     rotation, old = wanted.rotation, found.data.get("key")
     if rotation is None or old is None:
         return None
-    if rotation.requested_at <= (requested_at(found.metadata) or 0):
+    if not rotation.is_due(requested_at(found.metadata), now):
         return None
     key = mint()
     before = found.metadata

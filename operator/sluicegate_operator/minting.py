@@ -17,6 +17,7 @@ from sluicegate_operator.world import World
 
 _RETRY = 30.0  # seconds
 _AT_ONCE = 64  # keys
+_LOOK = 300.0  # seconds between two looks at a rotation that is to come, for clocks that are set
 
 
 class Minting:
@@ -81,6 +82,9 @@ class Minting:
             log(logging.WARNING, f"no key for {ref}: {error}")
             self._again[ref] = time.monotonic() + _RETRY
             return False
+        to_come = 0.0 if wanted.rotation is None else wanted.rotation.requested_at - self._clock()
+        if to_come > 0:
+            self._again[ref] = time.monotonic() + min(to_come, _LOOK)
         if minted is not None:
             self._tell(ref, minted)
         return minted is not None or (self._world.touched and not before)

@@ -58,8 +58,8 @@ def needs(scope: Scope) -> tuple[Need, ...]:
         found.append(Need(SECRETS, ("get", "list", "watch", "create", "update"), namespace))
     place = scope.config_namespace
     found.append(Need(SECRETS, ("get", "list", "watch", "create", "update"), place))
-    found.append(Need(LEASES, ("get", "list", "watch", "create"), place))
-    found.append(Need(LEASES, ("update",), place, name=scope.leader_lease))
+    found.append(Need(LEASES, ("list", "watch", "create"), place))
+    found.append(Need(LEASES, ("get", "update"), place, name=scope.leader_lease))
     if scope.gateway_deployment is not None:
         found.append(Need(DEPLOYMENTS, ("list", "watch"), place, name=scope.gateway_deployment))
     return tuple(found)

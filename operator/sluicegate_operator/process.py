@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ _SILENCE = 150.0  # seconds without a word of the API server; bookmarks come onc
 _LAG = 5.0  # seconds until a reflector that is behind lists anew
 _LONGEST_LAG = 60.0
 _PATROL = 2.0
+_SWITCH = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Operator:
             self._agenda,
             self._fleet,
             self._announcer,
-            may_write=lambda: self._leader.leads,
+            may_write=lambda: self._leader.leads and not self.control.passing,
             hears=lambda: self.control.observation.hears_gateways,
         )
         self._publisher = Publisher(client, scope.config_namespace, scope.config_name, time.time)
@@ -180,7 +182,7 @@ class Operator:
             "status": "stalled" if stalled else "ok",
             "watch_silence_seconds": round(self._silence, 1),
             "lag_seconds": round(lag, 1),
-            "kopf": self._trigger.alive,
+            "kopf": "watches" if self._trigger.watches else "does not watch",
         }
         return Health(not stalled and self._trigger.alive, facts)
 
@@ -206,9 +208,10 @@ class Operator:
         try:
             await self._work(stopped)
         finally:
-            await asyncio.to_thread(self._trigger.stop)
+            # First, for whoever waits to lead: kopf may take its time.
             with contextlib.suppress(ClusterError):
                 await self._leader.release()
+            await asyncio.to_thread(self._trigger.stop)
             await runner.cleanup()
 
     async def _work(self, stopped: asyncio.Event) -> None:
@@ -263,6 +266,9 @@ async def run(
     connect: Callable[[Access], ClusterClient] = ClusterClient,
 ) -> None:
     """Run an operator until SIGTERM or SIGINT."""
+    # kopf's thread is at work when the control loop has the most to do: it must not wait 5 ms each
+    # time for the interpreter.
+    sys.setswitchinterval(_SWITCH)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,6 +15,7 @@ import asyncio
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -26,9 +27,14 @@ from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, Access, ResourceType
 from sluicegate.resources import ResourceRef
 from sluicegate.telemetry.logs import log
 
-_RESTART = 5.0  # seconds
-_JOIN = 10.0
+_JOIN = 10.0  # seconds
 _PATIENCE = 0.5
+_LOOK = 1.0
+_GOODBYE = 0.25  # for TLS, whose connections are closed later than kopf closes them
+_START = 30.0  # what kopf may take until it watches
+_LONGEST_RESTART = 300.0
+_KINDS = (MODEL_DEPLOYMENTS, API_KEYS)
+_WATCHER = "watcher for "  # what kopf calls the task that watches a kind
 
 
 class Backoffs:
@@ -40,18 +46,56 @@ class Backoffs:
             yield 20.0 + random.random() * 10.0  # noqa: S311 -- only spreads load
 
 
+class _NoEssence(kopf.DiffBaseStorage):
+    """No handler asks what has changed, so nothing is copied to be compared, and nothing kept."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        """Nothing, where kopf would copy the object three times for each event."""
+        del body, extra_fields
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        """Nothing was stored."""
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is."""
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No handler is tried again, so nothing is to be remembered."""
+
+    def fetch(self, *, key: object, body: kopf.Body) -> None:
+        """Nothing was stored."""
+
+    def store(self, *, key: object, record: object, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Nothing is."""
+
+    def purge(self, *, key: object, body: kopf.Body, patch: kopf.Patch) -> None:
+        """There is nothing to take away."""
+
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        """No object is written to."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        """The very essence, which holds nothing."""
+        return essence
+
+
 @dataclass(slots=True)
 class Trigger:
     """kopf in its thread. `seen` is called there, with an object and its resource version.
 
     None for the version: it is gone, or on its way. `may_begin`: whether both kinds are there;
-    kopf looks for them once, when it begins.
+    kopf looks for them once, when it begins. When it ends it is begun anew after `restart` seconds,
+    which double while it does not last.
     """
 
     access: Access
     namespaces: tuple[str, ...]
     seen: Callable[[ResourceRef, str | None], None]
     may_begin: Callable[[], bool]
+    restart: float = 5.0
+    watches: bool = False  # whether every watch of kopf goes on
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -72,31 +116,60 @@ class Trigger:
         return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
+        wait = self.restart
         while not self._stop.is_set():
             if not self.may_begin():
                 self._stop.wait(_PATIENCE)
                 continue
+            begun = time.monotonic()
             try:
                 asyncio.run(self._watch())
             except Exception as error:  # noqa: BLE001 -- the thread's root: kopf's errors are of any kind
-                log(logging.WARNING, f"kopf ended and is begun anew: {error}")
-            if self._stop.wait(_RESTART):
+                log(logging.WARNING, f"kopf ended and is begun anew: {type(error).__name__}")
+            if self._stop.wait(wait):
                 return
+            lasted = time.monotonic() - begun > _LONGEST_RESTART
+            wait = self.restart if lasted else min(2 * wait, _LONGEST_RESTART)
 
     async def _watch(self) -> None:
-        await kopf.operator(
-            registry=self._registry(),
-            settings=_settings(),
-            standalone=True,
-            clusterwide=not self.namespaces,
-            namespaces=self.namespaces,
-            stop_flag=self._stop,
-        )
+        ending = asyncio.Event()
+        looking = asyncio.create_task(self._look(ending))
+        try:
+            await kopf.operator(
+                registry=self._registry(),
+                settings=_settings(),
+                standalone=True,
+                clusterwide=not self.namespaces,
+                namespaces=self.namespaces,
+                stop_flag=ending,
+            )
+        finally:
+            self.watches = False
+            looking.cancel()
+            await asyncio.sleep(_GOODBYE)
+
+    async def _look(self, ending: asyncio.Event) -> None:
+        """End kopf when it is to end, and when one of its watches has.
+
+        It would go on without: an object that is nested more deeply than its parser goes ends the
+        watch of that kind, for good and with no more than a line in the log.
+        """
+        wanted = len(_KINDS) * max(1, len(self.namespaces))
+        begun = time.monotonic()
+        while not self._stop.is_set():
+            watchers = sum(task.get_name().startswith(_WATCHER) for task in asyncio.all_tasks())
+            slow = time.monotonic() - begun > _START
+            if watchers < wanted and (self.watches or slow):
+                log(logging.WARNING, "a watch of kopf has ended: kopf is begun anew")
+                break
+            self.watches = watchers >= wanted
+            await asyncio.sleep(_LOOK)
+        ending.set()
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
         kopf.on.login(registry=registry)(self._login)
-        for kind in (MODEL_DEPLOYMENTS, API_KEYS):
+        for kind in _KINDS:
             kopf.on.event(kind.group, kind.version, kind.plural, registry=registry)(
                 self._handler(kind)
             )
@@ -137,5 +210,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _NoEssence()
+    settings.persistence.progress_storage = _NoProgress()
     settings.persistence.finalizer = "sluicegate.dev/operator"  # never written: see above
     return settings

@@ -109,6 +109,18 @@ async def test_a_rotation_leaves_both_keys_until_the_overlap_ends(
     assert (await minted(cluster, "team-key")).data["key"] == secret.data["key"]
 
 
+async def test_a_rotation_that_is_to_come_is_told_and_comes(cluster: OperatedCluster) -> None:
+    rotation = {"requestedAt": in_seconds(6), "overlap": "1h"}
+    await cluster.key("team", generate={"secretName": "team-key"}, rotation=rotation)
+    found = await cluster.key_ready("team")
+    old = (await minted(cluster, "team-key")).data["key"]
+    assert "the key is rotated then" in condition(found, "Accepted")["message"]
+    assert len(found["status"]["keys"]) == 1
+    found = await cluster.until(AK, "team", lambda o: len(o["status"]["keys"]) == 2)
+    assert (await minted(cluster, "team-key")).data["previousKey"] == old
+    assert "rotated" not in condition(found, "Accepted")["message"]
+
+
 async def test_one_key_has_one_holder(cluster: OperatedCluster) -> None:
     await cluster.secret("shared", key="sk-one-and-the-same-key")
     reference = {"name": "shared", "key": "key"}

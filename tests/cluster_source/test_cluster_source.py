@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import signal
 import stat
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -481,3 +483,23 @@ async def test_a_look_without_an_api_server_answers_no_in_time(rig: Rig) -> None
     async with rig.running():
         await rig.cluster.stop()
         assert not await rig.source.look_again()
+
+
+async def test_what_a_killed_gateway_has_left_of_its_copy_is_cleared(rig: Rig) -> None:
+    await rig.cluster.publish(SMALL)
+    async with rig.running():
+        await rig.until_kept(SMALL)
+    code = (
+        "import os, pathlib, signal, sys\n"
+        "from sluicegate.source.private_files import replace_private\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "replace_private(pathlib.Path(sys.argv[1]), b'half of a bundle')\n"
+    )
+    killed = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(rig.copy))
+    assert await killed.wait() == -signal.SIGKILL
+    other = rig.state / ".unfinished-of-somebody-else"
+    other.touch()
+    assert len(list(rig.state.iterdir())) == 3
+    rig.restart()
+    assert (await rig.source.load()).ok
+    assert set(rig.state.iterdir()) == {rig.copy, other}

@@ -386,3 +386,33 @@ def test_deep_json_in_a_secret_is_refused() -> None:
     each = api_key("u", {"upstream": KINDS["google"]})
     result = compiled(each, secret("s", {"google": "[" * 200_000}))
     assert condition(result, each, "ResolvedRefs") == ("False", "CredentialKindMismatch")
+
+
+def test_a_deployment_tells_that_its_api_key_is_refused() -> None:
+    """And not that it is not there."""
+    spec = {
+        "provider": {"vertexAI": PROVIDERS["vertexAI"]},
+        "credentials": {"apiKeyRef": {"name": "u"}},
+    }
+    each = deployment("d", "team", spec)
+    document = json.dumps({"type": "external_account"})
+    result = compiled(
+        each,
+        api_key("u", {"upstream": KINDS["google"]}, "team"),
+        secret("s", {"google": document}, "team"),
+        settings=CLUSTER,
+    )
+    assert condition(result, each, "ResolvedRefs") == ("False", "CredentialKindMismatch")
+
+
+def test_a_rotation_to_come_is_told_and_is_a_time_to_look_again() -> None:
+    rotation = {"requestedAt": at(DAY)}
+    each = client("k", spec={"generate": {"secretName": "s"}, "rotation": rotation})
+    held = secret("s", {"key": MINTED}, minted_for="k")
+    result = compiled(each, held)
+    accepted = result.conditions(each.ref)[0]
+    assert (accepted.status, accepted.reason) == ("True", "Valid")
+    assert "spec.client.rotation.requestedAt: the time is still to come" in accepted.message
+    assert result.next_due == NOW + DAY
+    later = compiled(each, held, now=NOW + DAY)
+    assert later.conditions(each.ref)[0].message == "The object is valid."

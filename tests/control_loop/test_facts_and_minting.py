@@ -12,9 +12,17 @@ from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterSecret, Resou
 from sluicegate.compile import Rotation, Settings, WantedKey, compile_all
 from sluicegate.resources import Secret, SecretRef
 from sluicegate_operator.facts import Held, facts_of
-from sluicegate_operator.minted import first_key, minted_at, next_key, owner_name, owner_uid
+from sluicegate_operator.minted import (
+    first_key,
+    minted_at,
+    next_key,
+    owner_name,
+    owner_uid,
+    requested_at,
+)
 from sluicegate_operator.objects import Observed, decoder
 from sluicegate_operator.status.judge import Facts
+from sluicegate_operator.status.values import Columns
 from sluicegate_operator.world import World
 
 NOW = 1_800_000_000
@@ -117,3 +125,23 @@ def test_a_rotation_is_done_once_and_keeps_the_key_before() -> None:
     assert len(minted_at(second.metadata)) == 2
     assert next_key(wanted(NOW + 10), second, NOW + 30) is None
     assert next_key(wanted(NOW + 11), second, NOW + 30) is not None
+
+
+def test_a_rotation_that_is_to_come_waits_for_its_time() -> None:
+    asked = wanted(NOW + 10)
+    first = stored(first_key(asked, "u", NOW)[0])
+    assert requested_at(first.metadata) is None
+    assert next_key(asked, first, NOW + 9) is None
+    planned = next_key(asked, first, NOW + 10)
+    assert planned is not None
+    second = stored(planned[0])
+    assert requested_at(second.metadata) == NOW + 10
+    assert next_key(asked, second, NOW + 11) is None
+
+
+def test_what_was_never_accepted_shows_what_it_asks_for() -> None:
+    told_of = told(MODEL_DEPLOYMENTS, {"provider": {"openai": {"model": "m"}}, "weigth": 1})
+    assert (told_of.revision, told_of.columns) == (None, Columns(model="a", provider="openai"))
+    named = told(MODEL_DEPLOYMENTS, {"provider": {}, "model": "gpt-*"})
+    assert named.columns == Columns(model="gpt-*")
+    assert told(MODEL_DEPLOYMENTS, {"provider": 1, "model": []}).columns == Columns()

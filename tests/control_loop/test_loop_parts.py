@@ -11,7 +11,7 @@ from sluicegate.resources import ResourceRef, Secret, SecretRef
 from sluicegate_operator.holding import Holding
 from sluicegate_operator.lag import Lag
 from sluicegate_operator.objects import Observed, decoder, report_of
-from sluicegate_operator.rhythm import Rhythm
+from sluicegate_operator.rhythm import GATHER, IN_A_ROW, QUIET, URGENT, Rhythm
 from sluicegate_operator.status.fleet import FleetWatch, Report
 from sluicegate_operator.world import World
 
@@ -65,7 +65,7 @@ def test_the_first_change_after_quiet_goes_out_at_once() -> None:
     rhythm = Rhythm()
     assert rhythm.due() is None
     rhythm.changed(100.0)
-    assert rhythm.due() == pytest.approx(100.005)
+    assert rhythm.due() == pytest.approx(100.0 + GATHER)
 
 
 def test_changes_in_a_row_go_out_every_200_ms() -> None:
@@ -85,6 +85,20 @@ def test_a_revocation_waits_for_nothing() -> None:
     assert rhythm.due() == 100.01
     rhythm.begin(100.02)
     assert rhythm.due() is None
+
+
+def test_revocations_in_a_row_wait_like_everything_else() -> None:
+    rhythm, now, waits = Rhythm(), 100.0, list[float]()
+    for _ in range(100):
+        rhythm.changed(now, urgent=True)
+        due = rhythm.due()
+        assert due is not None
+        rhythm.begin(due)
+        waits.append(due - now)
+        now = due + 0.001
+    assert waits[:6] == [pytest.approx(0.0)] * 6
+    assert max(waits) <= QUIET + GATHER
+    assert len(waits) <= 1 + IN_A_ROW + (now - 100.0) * (URGENT + 1 / QUIET) + 1
 
 
 # --- objects as they are read ---------------------------------------------------------------------

@@ -81,7 +81,7 @@ async def test_rotation_serves_both_keys_until_the_overlap_is_over(tmp_path: Pat
     path.write_text(api_key("search", "generate: {secretName: search-key}"))
     async with served.running():
         (first,) = served.keys["search"].digests
-        rotation = 'rotation: {requestedAt: "2027-01-01T00:00:00Z", overlap: 1h}'
+        rotation = 'rotation: {requestedAt: "2020-01-01T00:00:00Z", overlap: 1h}'
         path.write_text(api_key("search", f"generate: {{secretName: search-key}}, {rotation}"))
         async with asyncio.timeout(GUARD):
             while len(served.keys["search"].digests) < 2:

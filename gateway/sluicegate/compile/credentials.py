@@ -242,16 +242,15 @@ def _through_key(
         message = f"ApiKey {ref.name!r} is not resolved ({entry.credential.reason})"
         external = all(finding.external for finding in outcome.findings)
         findings = _unresolved(
-            _reference_reason(outcome.findings), message, path, external=external
+            _reference_reason(entry.credential), message, path, external=external
         )
     return Found(ReferencedCredential(entry.id), findings, (ref,))
 
 
-def _reference_reason(findings: tuple[Finding, ...]) -> str:
-    return next(
-        (finding.reason for finding in findings if finding.condition == "ResolvedRefs"),
-        "ApiKeyNotFound",
-    )
+def _reference_reason(credential: UnresolvedCredential) -> str:
+    """What is wrong with the ApiKey, in words of ResolvedRefs; one that is refused is no use."""
+    refused = credential.reason in {"AmbientNotAllowed", "AddressNotAllowed"}
+    return "CredentialKindMismatch" if refused else credential.reason
 
 
 def _mismatch(offer: Offer, upstream: Upstream, path: FieldPath) -> tuple[Finding, ...]:

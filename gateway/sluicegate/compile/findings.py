@@ -46,11 +46,14 @@ _FINE = (_ACCEPTED, _RESOLVED)
 
 
 def conditions_of(findings: Sequence[Finding], note: str = "") -> tuple[Condition, ...]:
-    """The conditions that findings amount to; `note` is added to what `Accepted=False` says."""
+    """The conditions that findings amount to; `note` is added to what `Accepted=False` says.
+
+    What makes no condition false or true is told by `Accepted=True`.
+    """
     if not findings:
         return _FINE
     conditions = [
-        _negative(findings, "Accepted", note) or _ACCEPTED,
+        _negative(findings, "Accepted", note) or _accepted(findings),
         _negative(findings, "ResolvedRefs", "") or _RESOLVED,
     ]
     for kind in ("PoolConflict", "PriceUnknown", "ExpiringSoon"):
@@ -58,6 +61,15 @@ def conditions_of(findings: Sequence[Finding], note: str = "") -> tuple[Conditio
         if first is not None:
             conditions.append(Condition(kind, "True", first.reason, first.message))
     return tuple(conditions)
+
+
+def _accepted(findings: Sequence[Finding]) -> Condition:
+    hints = [finding for finding in findings if finding.condition is None]
+    if not hints:
+        return _ACCEPTED
+    told = f"{field_name(hints[0].path)}: {hints[0].message}"
+    more = f" (and {len(hints) - 1} more)" if len(hints) > 1 else ""
+    return _ACCEPTED._replace(message=f"{_ACCEPTED.message} {told}{more}.")
 
 
 def _negative(findings: Sequence[Finding], kind: ConditionType, note: str) -> Condition | None:

@@ -241,11 +241,12 @@ def _client(ref: ResourceRef, spec: ClientSpec, view: View, previous: ClientKey 
         tags=dict(sorted(spec.tags.items())),
     )
     expiry = () if spec.revoked else _expiry(expires_at, view.now)
+    rotates_at = _rotates_at(spec, view.now)
     return Outcome(
         entry if digests else None,
-        found.findings + expiry,
+        found.findings + expiry + _rotation(rotates_at),
         found.uses,
-        due=_due(expires_at, digests, view.now),
+        due=_due(expires_at, rotates_at, digests, view.now),
         mint=found.mint,
     )
 
@@ -266,8 +267,28 @@ def _expiry(expires_at: int | None, now: float) -> tuple[Finding, ...]:
     return (Finding("ExpiringSoon", "ExpiringSoon", message, path, "warning"),)
 
 
-def _due(expires_at: int | None, digests: tuple[KeyDigest, ...], now: float) -> int | None:
+def _rotates_at(spec: ClientSpec, now: float) -> int | None:
+    """When a rotation that was asked for is to come."""
+    if spec.generate is None or spec.rotation is None:
+        return None
+    requested_at = parse_timestamp(spec.rotation.requested_at)
+    return requested_at if requested_at > now else None
+
+
+def _rotation(rotates_at: int | None) -> tuple[Finding, ...]:
+    if rotates_at is None:
+        return ()
+    path = (*_CLIENT, "rotation", "requestedAt")
+    message = "the time is still to come: the key is rotated then"
+    return (Finding(None, "RotationToCome", message, path, "warning"),)
+
+
+def _due(
+    expires_at: int | None, rotates_at: int | None, digests: tuple[KeyDigest, ...], now: float
+) -> int | None:
     times = [digest.not_after for digest in digests if digest.not_after is not None]
+    if rotates_at is not None:
+        times.append(rotates_at)
     if expires_at is not None:
         times += [expires_at, expires_at - EXPIRY_WARNING]
     return min((time for time in times if time > now), default=None)

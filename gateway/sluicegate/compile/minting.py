@@ -15,10 +15,17 @@ from sluicegate.resources.timestamps import TimestampError, parse_timestamp
 
 
 class Rotation(NamedTuple):
-    """`spec.client.rotation`: a later `requested_at` (Unix seconds) asks for a new key, once."""
+    """`spec.client.rotation`: a later `requested_at` (Unix seconds) asks for a new key, once.
+
+    One that is still to come asks for it then.
+    """
 
     requested_at: int
     overlap: float  # seconds that the key before serves on
+
+    def is_due(self, done: int | None, now: float) -> bool:
+        """Whether to rotate now; `done` is the request that the newest key came of."""
+        return (done or 0) < self.requested_at <= now
 
 
 class WantedKey(NamedTuple):
@@ -28,6 +35,11 @@ class WantedKey(NamedTuple):
     name: str
     secret_name: str
     rotation: Rotation | None
+
+    def requested_at(self, now: float) -> int | None:
+        """The rotation that a key which is made now comes of."""
+        rotation = self.rotation
+        return rotation.requested_at if rotation is not None and rotation.is_due(0, now) else None
 
 
 class _Rotation(msgspec.Struct, rename="camel"):

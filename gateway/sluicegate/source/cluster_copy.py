@@ -16,6 +16,7 @@ import msgspec
 from sluicegate.bundle import Bundle
 from sluicegate.source.private_files import (
     NotAFile,
+    clear_unfinished,
     make_private_folder,
     read_private,
     replace_private,
@@ -48,7 +49,7 @@ class BundleCopy:
     async def read(self) -> dict[str, bytes] | None:
         """The data that was kept, not verified yet; None without any. Raises CopyUnusable."""
         try:
-            data = await asyncio.to_thread(read_private, self._path, _MOST)
+            data = await asyncio.to_thread(self._read)
             return None if data is None else _decoder.decode(data)
         except NotAFile as error:
             raise CopyUnusable(str(error)) from None
@@ -70,6 +71,10 @@ class BundleCopy:
             bundle, self._next = self._next, None
             if bundle is not None:
                 self._tell(await asyncio.to_thread(self._write, bundle))
+
+    def _read(self) -> bytes | None:
+        clear_unfinished(self._path)
+        return read_private(self._path, _MOST)
 
     def _write(self, bundle: Bundle) -> str | None:
         """Why it can't be written; None when it is."""

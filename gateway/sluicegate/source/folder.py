@@ -164,7 +164,7 @@ class FolderSource:
         unwanted = self._keys.give_up()
         for stored in unwanted:
             inventory.unmint(SecretRef(stored.namespace, stored.secret_name))
-        due = self._keys.due(compilation.minting())
+        due = self._keys.due(compilation.minting(), self._clock())
         results: list[StoredKey | KeyRefused] = []
         if due:
             results = await asyncio.to_thread(self._keystore.obtain, due, self._clock())

@@ -49,20 +49,20 @@ class GeneratedKeys:
             if count % _STEP == 0:
                 yield
 
-    def due(self, minting: Iterable[MintRequest]) -> list[WantedKey]:
-        """The keys to obtain: those that compile misses, and those to be rotated."""
+    def due(self, minting: Iterable[MintRequest], now: float) -> list[WantedKey]:
+        """The keys to obtain: those that compile misses, and those to be rotated at `now`."""
         refs = (ResourceRef("ApiKey", request.namespace, request.name) for request in minting)
         missing = [self._wanted[ref] for ref in refs if ref in self._wanted]
-        return missing + [one for one in self._wanted.values() if self._is_outdated(one)]
+        return missing + [one for one in self._wanted.values() if self._is_outdated(one, now)]
 
-    def _is_outdated(self, one: WantedKey) -> bool:
+    def _is_outdated(self, one: WantedKey, now: float) -> bool:
         """Whether a rotation was asked for after the key that is held was made."""
         held = self._held.get((one.namespace, one.secret_name))
         return (
             held is not None
             and one.rotation is not None
             and held.name == one.name
-            and one.rotation.requested_at > (held.requested_at or 0)
+            and one.rotation.is_due(held.requested_at, now)
         )
 
     def hold(self, wanted: WantedKey, result: StoredKey | KeyRefused) -> bool:

@@ -122,7 +122,7 @@ class KeyStore:
 
     def _stored(self, wanted: WantedKey, path: Path, now: float) -> StoredKey:
         rotation = wanted.rotation
-        requested = rotation.requested_at if rotation is not None else None
+        requested = wanted.requested_at(now)
         key, record = _read_key(path), _read_record(path)
         if key is None:
             record = _Record(wanted.name, requested_at=requested)
@@ -132,7 +132,7 @@ class KeyStore:
             replace_private(_record_path(path), msgspec.json.encode(record))
         elif (
             rotation is not None
-            and rotation.requested_at > (record.requested_at or 0)
+            and rotation.is_due(record.requested_at, now)
             and record.api_key == wanted.name
         ):
             record = _Record(

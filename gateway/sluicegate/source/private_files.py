@@ -5,6 +5,8 @@ Blocking I/O, made to run in a thread.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import os
 import secrets
@@ -49,7 +51,7 @@ def read_private(path: Path, most: int) -> bytes | None:
 
 def replace_private(path: Path, data: bytes) -> None:
     """Replace a file at once, and for good, or not at all. Raises OSError."""
-    unfinished = path.with_name(f".unfinished-{secrets.token_hex(8)}")
+    unfinished = path.with_name(_unfinished(path) + secrets.token_hex(8))
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(unfinished, flags, 0o600)
     try:
@@ -67,6 +69,22 @@ def replace_private(path: Path, data: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def clear_unfinished(path: Path) -> None:
+    """Delete what a process that was killed has left of its writes of a file. Raises OSError.
+
+    For when nobody writes that file.
+    """
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for entry in path.parent.iterdir():
+            if entry.name.startswith(_unfinished(path)):
+                entry.unlink(missing_ok=True)
+
+
+def _unfinished(path: Path) -> str:
+    """How the names of a file's unfinished versions begin."""
+    return f".unfinished-{hashlib.sha256(path.name.encode()).hexdigest()[:8]}-"
 
 
 def make_private_folder(path: Path) -> None:
