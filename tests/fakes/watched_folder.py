@@ -38,6 +38,11 @@ spec: {{client: {{{client}}}}}
 SOON = Timing(rescan=0.2)
 
 
+def keys_of(compilation: Compilation) -> dict[str, ClientKey]:
+    entries = compilation.config.entries.values()
+    return {entry.name: entry for entry in entries if isinstance(entry, ClientKey)}
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = NOW
@@ -84,8 +89,7 @@ class Served:
 
     @property
     def keys(self) -> dict[str, ClientKey]:
-        entries = self.published[-1].config.entries.values()
-        return {entry.name: entry for entry in entries if isinstance(entry, ClientKey)}
+        return keys_of(self.published[-1])
 
     async def until(self, texts: dict[str, str | None]) -> None:
         async with asyncio.timeout(GUARD):
