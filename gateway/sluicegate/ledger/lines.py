@@ -29,8 +29,11 @@ class Line(NamedTuple):
 
 
 def line(kind: bytes, record: bytes) -> bytes:
-    """The line of a record, which is JSON without a line feed."""
-    return b"%b %08x %b\n" % (kind, _checksum(kind, record), record)
+    """The line of a record, which is JSON without a line feed.
+
+    The checksum is of the kind too: damage must not turn a beginning into an end.
+    """
+    return b"%b %08x %b\n" % (kind, zlib.crc32(record, kind[0]), record)
 
 
 def whole_lines(data: bytes) -> int:
@@ -64,9 +67,4 @@ def open_rows(data: bytes) -> list[bytes]:
 
 
 def _sound(text: bytes) -> bool:
-    return text[1:_PREFIX] == b" %08x " % _checksum(text[:1], text[_PREFIX:])
-
-
-def _checksum(kind: bytes, record: bytes) -> int:
-    """Of both: damage must not turn a beginning into an end."""
-    return zlib.crc32(record, kind[0])
+    return text[1:_PREFIX] == b" %08x " % zlib.crc32(text[_PREFIX:], text[0])

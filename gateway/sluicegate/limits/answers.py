@@ -80,26 +80,22 @@ def rate_headers(
     tokens: _Told | None = None
     for claim, standing in zip(claims, standings, strict=True):
         ceiling, reset = claim.ceiling, _left(standing, now)
-        if ceiling.requests is not None:
-            told = (max(ceiling.requests - standing.requests, 0), ceiling.requests, reset)
+        most = ceiling.requests
+        if most is not None:
+            told = (most - standing.requests, most, reset)
             requests = told if requests is None else min(requests, told)
-        if ceiling.tokens is not None:
-            told = (max(ceiling.tokens - standing.tokens, 0), ceiling.tokens, reset)
+        most = ceiling.tokens
+        if most is not None:
+            told = (most - standing.tokens, most, reset)
             tokens = told if tokens is None else min(tokens, told)
-    return _headers(_REQUESTS, requests) + _headers(_TOKENS, tokens)
-
-
-def _headers(
-    names: tuple[bytes, bytes, bytes], told: _Told | None
-) -> tuple[tuple[bytes, bytes], ...]:
-    if told is None:
-        return ()
-    remaining, limit, reset = told
-    return (
-        (names[0], b"%d" % limit),
-        (names[1], b"%d" % remaining),
-        (names[2], _duration(reset)),
-    )
+    headers: list[tuple[bytes, bytes]] = []
+    for names, told in ((_REQUESTS, requests), (_TOKENS, tokens)):
+        if told is not None:
+            left, most, reset = told
+            headers += zip(
+                names, (b"%d" % most, b"%d" % max(left, 0), _duration(reset)), strict=True
+            )
+    return tuple(headers)
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:

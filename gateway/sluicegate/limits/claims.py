@@ -46,11 +46,6 @@ class Ceiling(msgspec.Struct, frozen=True, gc=False):
     period: Period = "Month"
     warns: bool = False
 
-    @property
-    def counts_windows(self) -> bool:
-        """Whether what is taken per minute is counted."""
-        return self.requests is not None or self.tokens is not None
-
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """What one request is expected to take of one subject.
@@ -144,22 +139,18 @@ def settlements(
     found: list[Settlement] = []
     for claim, standing in zip(reservation.claims, reservation.standings, strict=True):
         ceiling = claim.ceiling
-        more_tokens = 0 if tokens is None or ceiling.tokens is None else tokens - claim.tokens
-        more_money = 0 if money is None or ceiling.money is None else money - claim.money
-        slots = 0 if ceiling.parallel is None else claim.requests
-        if more_tokens or more_money or slots:
-            found.append(
-                Settlement(
-                    claim.subject,
-                    ceiling,
-                    more_tokens,
-                    standing.window,
-                    more_money,
-                    standing.since,
-                    slots,
-                    claim.forgettable,
-                )
-            )
+        end = Settlement(
+            claim.subject,
+            ceiling,
+            0 if tokens is None or ceiling.tokens is None else tokens - claim.tokens,
+            standing.window,
+            0 if money is None or ceiling.money is None else money - claim.money,
+            standing.since,
+            0 if ceiling.parallel is None else claim.requests,
+            claim.forgettable,
+        )
+        if end.tokens or end.money or end.slots:
+            found.append(end)
     return found
 
 

@@ -15,7 +15,7 @@ from sluicegate.limits.claims import (
     Standing,
     settlements,
 )
-from sluicegate.limits.periods import Period, period_end, period_start, window_over
+from sluicegate.limits.periods import WINDOW, Period, period_end, period_start
 
 _LOOKED_AT = 2  # old subjects for each new one, so that no sweep ever holds the event loop
 
@@ -36,7 +36,8 @@ class _Counts:
 
     def roll(self, ceiling: Ceiling, now: int) -> None:
         """Begin at zero what is over."""
-        if self.window and window_over(self.window, now):
+        # A clock that is set back by less than a window lengthens it; by more, it begins anew.
+        if self.window and abs(now - self.window) >= WINDOW:
             self.requests = self.tokens = self.window = 0
         if ceiling.money is not None:
             self.period = ceiling.period
@@ -64,23 +65,28 @@ class _Counts:
 
     def take(self, claim: Claim, now: int) -> None:
         ceiling, requests, tokens, money = claim.ceiling, claim.requests, claim.tokens, claim.money
-        if (requests or tokens) and ceiling.counts_windows:
-            self.window = self.window or now
+        windows = ceiling.requests is not None or ceiling.tokens is not None
+        if windows and (requests or tokens):
+            if not self.window:
+                self.window = now
             self.requests += requests
             self.tokens += tokens
         if ceiling.parallel is not None:
             self.parallel += requests
         if money and ceiling.money is not None:
-            self.since = self.since or now
+            if not self.since:
+                self.since = now
             self.money += money
 
     def settle(self, end: Settlement, now: int) -> None:
         tokens, money = end.tokens, end.money
         if tokens and (tokens > 0 or self.window == end.window):
-            self.window = self.window or now
+            if not self.window:
+                self.window = now
             self.tokens += tokens
         if money and (money > 0 or self.since == end.since):
-            self.since = self.since or now
+            if not self.since:
+                self.since = now
             self.money += money
         self.parallel -= end.slots
 
@@ -94,13 +100,9 @@ class _Counts:
     def idle(self, now: int) -> bool:
         """Whether a new one would say the same."""
         return not self.parallel and not (
-            (self.window and not window_over(self.window, now))
+            (self.window and abs(now - self.window) < WINDOW)
             or (self.since and now < period_end(self.period, self.since))
         )
-
-
-def _standings(held: Iterable[tuple[Claim, _Counts]]) -> tuple[Standing, ...]:
-    return tuple([counts.standing(claim.ceiling) for claim, counts in held])
 
 
 class MemoryStore:
@@ -126,11 +128,14 @@ class MemoryStore:
         for claim, counts in held:
             kind = counts.refuses(claim)
             if kind is not None:
-                return Refusal(claim, kind, _standings(held), tuple(claims), now)
+                standings = [each.standing(claim.ceiling) for claim, each in held]
+                return Refusal(claim, kind, tuple(standings), tuple(claims), now)
+        standings: list[Standing] = []
         for claim, counts in held:
             counts.take(claim, now)
+            standings.append(counts.standing(claim.ceiling))
             self._keep(claim, counts, now)
-        return Reservation("", tuple(claims), _standings(held), now)
+        return Reservation("", tuple(claims), tuple(standings), now)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots.

@@ -16,14 +16,6 @@ _DAY = 86_400_000
 _MONDAY = 3  # days from a Monday to the epoch, a Thursday
 
 
-def window_over(begun: int, now: int) -> bool:
-    """Whether a window that began then has ended.
-
-    A clock that is set back by less than a window lengthens it; by more, it begins anew.
-    """
-    return abs(now - begun) >= WINDOW
-
-
 def period_start(period: Period, now: int) -> int:
     """The start of the budget period that `now` lies in.
 

@@ -36,7 +36,7 @@ from sluicegate.pipeline.asking import end_user
 from sluicegate.pipeline.exchange import Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
-from sluicegate.pricing import answer_cost
+from sluicegate.pricing import MINUTE, Steps, steps_of
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
@@ -127,14 +127,12 @@ class Admission:
 
     def _dearest(self, route: Route[Connector], name: str) -> int:
         """By the dearest deployment that may be asked, in nano-USD; 0: no price is known."""
-        plan, dearest = self._plan, 0
         if not _have_budgets(self._subjects):
-            return dearest
-        for tier in route.tiers:
-            for target in tier:
-                if target.admits(plan.caller.namespace):
-                    dearest = max(dearest, _expected_cost(plan, route, name, target))
-        return dearest
+            return 0
+        plan = self._plan
+        name = name if route.prefix is not None else ""
+        minute = int(plan.gateway.clock()) // MINUTE
+        return _dearest(_prices(route, name, plan.caller.namespace, minute), plan.account.expected)
 
 
 def limited(caller: Caller) -> bool:
@@ -185,7 +183,11 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
     if not subjects:
         return None
     tokens = _tokens(plan.account.expected)
-    money = _expected_cost(plan, plan.route, plan.name, target) if _have_budgets(subjects) else 0
+    money = 0
+    if _have_budgets(subjects):
+        called = priced(target, upstream_model(plan.route, target, plan.name))
+        steps = steps_of(called, int(plan.gateway.clock()) // MINUTE)
+        money = _dearest((steps,), plan.account.expected) if steps is not None else 0
     return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
 
 
@@ -313,10 +315,19 @@ def _tokens(usage: Usage) -> int:
     return min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS)
 
 
-def _expected_cost(
-    plan: Plan, route: Route[Connector], name: str, target: Target[Connector]
-) -> int:
-    """In nano-USD; 0: no price is known."""
-    called = priced(target, upstream_model(route, target, name))
-    cost = answer_cost(called, plan.account.expected, at=plan.gateway.clock())
-    return 0 if cost is None else min(nano_usd(cost), _MOST_MONEY)
+@lru_cache(maxsize=_KNOWN)
+def _prices(route: Route[Connector], name: str, namespace: str, minute: int) -> tuple[Steps, ...]:
+    """Those of the deployments that `namespace` may be sent to, each once, where they are known."""
+    found = (
+        steps_of(priced(target, upstream_model(route, target, name)), minute)
+        for tier in route.tiers
+        for target in tier
+        if target.admits(namespace)
+    )
+    return tuple(dict.fromkeys(steps for steps in found if steps is not None))
+
+
+def _dearest(prices: Sequence[Steps], usage: Usage) -> int:
+    """What it costs at most, in nano-USD; 0: no price is known."""
+    costs = [cost for steps in prices if (cost := steps.cost(usage)) is not None]
+    return min(nano_usd(max(costs)), _MOST_MONEY) if costs else 0

@@ -4,16 +4,19 @@ Pure: no network, no clock of its own. `genai-prices` is the catalogue, as its w
 """
 
 from sluicegate.pricing.catalogue import CATALOGUE, context_window, load
-from sluicegate.pricing.price import Priced, answer_cost, is_priced
-from sluicegate.pricing.rates import Rates, own_rates
+from sluicegate.pricing.price import MINUTE, Priced, answer_cost, is_priced, steps_of
+from sluicegate.pricing.rates import Rates, Steps, own_rates
 
 __all__ = [
     "CATALOGUE",
+    "MINUTE",
     "Priced",
     "Rates",
+    "Steps",
     "answer_cost",
     "context_window",
     "is_priced",
     "load",
     "own_rates",
+    "steps_of",
 ]

@@ -15,7 +15,7 @@ from sluicegate.model import Usage
 from sluicegate.pricing.catalogue import catalogue_steps, has_prices
 from sluicegate.pricing.rates import Rates, Steps, own_rates
 
-_MINUTE = 60
+MINUTE = 60  # seconds that a price is looked up for
 _SOME = Usage(input_tokens=1, output_tokens=1)
 
 
@@ -44,8 +44,13 @@ def answer_cost(
     name is more exact than the one that was asked for (a version, what is behind an alias), which
     counts where the catalogue does not know the other.
     """
-    steps = _steps(called, said_model, service_tier, int(at) // _MINUTE)
-    return None if steps is None else steps.rates(usage.input_tokens).cost(usage)
+    steps = _steps(called, said_model, service_tier, int(at) // MINUTE)
+    return None if steps is None else steps.cost(usage)
+
+
+def steps_of(called: Priced, minute: int) -> Steps | None:
+    """The prices in this minute of Unix time; None where they are not known."""
+    return _steps(called, None, None, minute)
 
 
 def is_priced(deployment: Deployment, at: float) -> bool:
@@ -65,7 +70,7 @@ def is_priced(deployment: Deployment, at: float) -> bool:
 def _steps(
     called: Priced, said_model: str | None, service_tier: str | None, minute: int
 ) -> Steps | None:
-    at = float(minute * _MINUTE)
+    at = float(minute * MINUTE)
     steps: Steps | None = None
     for name in dict.fromkeys((said_model or called.model, called.model)):
         steps = steps or catalogue_steps(called.provider, name, service_tier, at)

@@ -82,6 +82,10 @@ class Steps(NamedTuple):
                 return rates
         return self.base
 
+    def cost(self, usage: Usage) -> Decimal | None:
+        """See Rates."""
+        return (self.rates(usage.input_tokens) if self.longer else self.base).cost(usage)
+
     def below(self, own: Rates) -> Steps:
         """The same steps, with `own` above each."""
         longer = tuple((above, own.above(rates)) for above, rates in self.longer)
