@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from cluster_identities import CLUSTER_WIDE, documents, make_namespace, type_of
 from control_plane import ROOT, ControlPlane
-from gitops_tools import GITOPS, HEALTH, Object, kubectl, kustomized
+from gitops_tools import GITOPS, HEALTH, Object, judged, kubectl, kustomized
 from helm_chart import FOREIGN_GROUPS, VALUES, rendered
 from manifest_mutations import valid_objects
 from operated_cluster import OperatedCluster, is_ready
@@ -138,12 +138,21 @@ async def test_two_tools_and_the_operator_leave_each_others_fields_alone(
     assert generations(after_statuses) == generations(settled)
     assert await git.sync(FLUX) == after_statuses
     assert await git.sync(ARGO_CD) == after_statuses
-    for each in git.objects:
-        assert holds(await git.live(each), each)
+    live = [await git.live(each) for each in git.objects]
+    assert all(map(holds, live, git.objects))
+    ours = [each for each in live if each["kind"] in {"ModelDeployment", "ApiKey"}]
+    await asyncio.to_thread(are_healthy, ours)
     rendered = tmp_path / "rendered.yaml"
     rendered.write_text(yaml.safe_dump_all(git.objects))
     as_admin = environ(cluster.plane, tmp_path)
     await asyncio.to_thread(shows_no_difference, rendered, cluster.namespace, as_admin)
+
+
+def are_healthy(live: list[Object]) -> None:
+    """By Argo CD's Lua and by kstatus, of objects as the API server answers them."""
+    script = HEALTH / "sluicegate.dev" / "_" / "health.lua"
+    assert {each["status"] for each in judged(live, "health", script)} == {"Healthy"}
+    assert {each["flux"] for each in judged(live, "kstatus")} == {"Current"}
 
 
 def environ(plane: ControlPlane, home: Path) -> dict[str, str]:
