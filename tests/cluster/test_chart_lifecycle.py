@@ -29,12 +29,12 @@ metadata:
 DISK = """\
 apiVersion: v1
 kind: PersistentVolume
-metadata: {name: disk}
+metadata: {{name: {name}}}
 spec:
   storageClassName: fast
   accessModes: [ReadWriteOnce]
-  capacity: {storage: 1Gi}
-  hostPath: {path: /nowhere}
+  capacity: {{storage: 1Gi}}
+  hostPath: {{path: /nowhere}}
 """
 
 
@@ -135,15 +135,18 @@ async def test_a_namespace_with_a_release_and_objects_can_be_deleted(
 async def test_with_every_values_file_all_get_ready_and_all_go(
     helm: Helm, foreign_crds: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "disk.yaml").write_text(DISK)
+    disks = (DISK.format(name=name) for name in ("one", "another"))
+    (tmp_path / "disk.yaml").write_text("---\n".join(disks))
     await helm.shell(f"kubectl create -f {foreign_crds} -f {tmp_path}/disk.yaml")
     await helm.shell("kubectl create namespace team-a && kubectl create namespace team-b")
     ready = "kubectl get deployment -A -o jsonpath='{.items[*].status.readyReplicas}'"
+    stateful = "kubectl get statefulset -A -o jsonpath='{.items[*].status.readyReplicas}'"
     for values in VALUES.values():  # the first brings the CRDs, which stay
         options = ("--values", values) if values is not None else ()
         await helm("install", "sluicegate", CHART, "--create-namespace", "--wait", *options)
         counts = (await helm.shell(ready)).split()
         assert len(counts) == 2
+        assert await helm.shell(stateful) in {"", "1"}
         assert all(map(int, counts))
         await helm("uninstall", "sluicegate", "--wait")
         await helm.shell(f"kubectl delete namespace {NAMESPACE} --timeout=60s")

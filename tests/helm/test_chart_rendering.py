@@ -16,6 +16,7 @@ from sluicegate_operator.cli import run as run_operator
 
 COMMANDS = {"gateway": serve, "operator": run_operator}
 CLAIM = "stores.ledger.persistentVolumeClaim"
+VALKEY = "stores.limits.valkey"
 POLICED = {
     "ClusterRole",
     "ClusterRoleBinding",
@@ -63,6 +64,11 @@ def test_nothing_is_random_or_looked_up() -> None:
         ("gateway.autoscaling.enabled=true", "or accept that with stores.acceptLocal=true"),
         (f"{CLAIM}.enabled=true,gateway.replicas=2,stores.acceptLocal=true", "that of one gateway"),
         (f"{CLAIM}.enabled=true,stores.ledger.existingSecret.name=postgresql", "not in both"),
+        (f"{VALKEY}.enabled=true", "needs a Secret with a password"),
+        (
+            f"{VALKEY}.enabled=true,stores.limits.existingSecret.name=valkey",
+            "in that of stores.limits.valkey, not in both",
+        ),
         ("ingress.enabled=true", "ingress.hosts needs a host name"),
         ("httpRoute.enabled=true", "httpRoute.parentRefs needs a Gateway"),
     ],
@@ -74,7 +80,12 @@ def test_wrong_values_are_refused_in_plain_words(setting: str, told: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "settings", [("stores.acceptLocal=true",), ("stores.limits.existingSecret.name=valkey",)]
+    "settings",
+    [
+        ("stores.acceptLocal=true",),
+        ("stores.limits.existingSecret.name=valkey",),
+        (f"{VALKEY}.enabled=true", f"{VALKEY}.passwordSecret.name=password"),
+    ],
 )
 def test_several_gateways_share_their_counts_or_it_is_accepted(settings: tuple[str, ...]) -> None:
     found = rendered(None, "gateway.replicas=3", *settings)

@@ -67,6 +67,31 @@ priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
 
+{{/* "true" where gateways count limits together. */}}
+{{- define "sluicegate.sharesLimits" -}}
+{{- if or .Values.stores.limits.existingSecret.name .Values.stores.limits.valkey.enabled -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Environment of whoever reads or writes the store of limits. */}}
+{{- define "sluicegate.limitsEnv" -}}
+{{- $limits := .Values.stores.limits -}}
+{{- if $limits.existingSecret.name -}}
+- name: SLUICEGATE_LIMITS_URL
+  valueFrom: {secretKeyRef: {name: {{ $limits.existingSecret.name }}, key: {{ $limits.existingSecret.key }}}}
+{{- else if $limits.valkey.enabled -}}
+{{ include "sluicegate.valkeyPassword" . }}
+- name: SLUICEGATE_LIMITS_URL
+  value: redis://:$(VALKEY_PASSWORD)@{{ include "sluicegate.fullname" . }}-valkey:6379/0
+{{- end -}}
+{{- end -}}
+
+{{- define "sluicegate.valkeyPassword" -}}
+- name: VALKEY_PASSWORD
+  valueFrom: {secretKeyRef: {{ .Values.stores.limits.valkey.passwordSecret | toJson }}}
+{{- end -}}
+
 {{/* "true" where there is a spend ledger. */}}
 {{- define "sluicegate.hasLedger" -}}
 {{- if or .Values.stores.ledger.existingSecret.name .Values.stores.ledger.persistentVolumeClaim.enabled -}}
