@@ -256,7 +256,6 @@ def serve(
         limits_url=limits_url or None,
         limits_on_failure=OnFailure(limits_on_failure),
     )
-
     if manifests is not None:
         served, source = str(manifests), _folder_source(manifests, state_dir, environ)
     elif litellm_config is not None:

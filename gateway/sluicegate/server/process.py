@@ -160,8 +160,7 @@ async def run(
     )
     health = Health(store, lambda: source.status, lambda: _away(limits, ledger))
     public = PublicPort(gateway, health)
-    metrics = _metrics(tally, store, health, limits, books)
-    admin = AdminPort(store, health, metrics)
+    admin = AdminPort(store, health, _metrics(tally, store, health, limits, books))
     certificate = Certificate(*settings.tls) if settings.tls is not None else None
     async with contextlib.AsyncExitStack() as stack:
         await _keep(stack, books)
