@@ -43,7 +43,7 @@ async def test_gateways_and_operator_are_let_in_and_nobody_else(tmp_path: Path) 
         port = free.getsockname()[1]
     inside = {"/data": str(tmp_path), "$(VALKEY_PASSWORD)": PASSWORD}
     given = container(named(found, "StatefulSet", "sluicegate-valkey"))["args"]
-    arguments = [inside.get(one, one) for one in given]
+    arguments = [inside.get(str(one), str(one)) for one in given]
     process = await asyncio.create_subprocess_exec(
         program,
         *(*arguments, "--bind", "127.0.0.1", "--port", str(port)),
