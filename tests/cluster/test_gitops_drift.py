@@ -125,34 +125,38 @@ def staging(namespace: str) -> list[Object]:
 async def test_two_tools_and_the_operator_leave_each_others_fields_alone(
     cluster: OperatedCluster, tmp_path: Path
 ) -> None:
-    await cluster.start_operator()
-    await cluster.start_gateways(1)
     objects = await asyncio.to_thread(staging, cluster.namespace)
     git = Git(cluster.admin, cluster.namespace, objects)
     settled = await git.settle()
+    ours = [each for each in git.objects if type_of(each) in {MODEL_DEPLOYMENTS, API_KEYS}]
+    await asyncio.to_thread(are, [await git.live(each) for each in ours], "Progressing InProgress")
+    operator = await cluster.start_operator()
+    (gateway,) = await cluster.start_gateways(1)
+    for each in ours:
+        await cluster.until(type_of(each), each["metadata"]["name"], is_ready)
+    published = list(gateway.sequences)
+    assert generations(await git.sync(ARGO_CD)) == generations(settled)
+    assert await operator.end() == 0  # with all that it has to write written
+    assert gateway.sequences == published
+    after = await git.sync(FLUX)
+    assert generations(after) == generations(settled)
+    assert await git.sync(ARGO_CD) == after
+    assert await git.sync(FLUX) == after
     for each in git.objects:
-        for kind in (MODEL_DEPLOYMENTS, API_KEYS):
-            if each["kind"] == kind.kind:
-                await cluster.until(kind, each["metadata"]["name"], is_ready)
-    after_statuses = await git.sync(ARGO_CD)
-    assert generations(after_statuses) == generations(settled)
-    assert await git.sync(FLUX) == after_statuses
-    assert await git.sync(ARGO_CD) == after_statuses
-    live = [await git.live(each) for each in git.objects]
-    assert all(map(holds, live, git.objects))
-    ours = [each for each in live if each["kind"] in {"ModelDeployment", "ApiKey"}]
-    await asyncio.to_thread(are_healthy, ours)
+        assert holds(await git.live(each), each)
+    await asyncio.to_thread(are, [await git.live(each) for each in ours], "Healthy Current")
     rendered = tmp_path / "rendered.yaml"
     rendered.write_text(yaml.safe_dump_all(git.objects))
     as_admin = environ(cluster.plane, tmp_path)
     await asyncio.to_thread(shows_no_difference, rendered, cluster.namespace, as_admin)
 
 
-def are_healthy(live: list[Object]) -> None:
+def are(live: list[Object], wanted: str) -> None:
     """By Argo CD's Lua and by kstatus, of objects as the API server answers them."""
-    script = HEALTH / "sluicegate.dev" / "_" / "health.lua"
-    assert {each["status"] for each in judged(live, "health", script)} == {"Healthy"}
-    assert {each["flux"] for each in judged(live, "kstatus")} == {"Current"}
+    argo_cd = judged(live, "health", HEALTH / "sluicegate.dev" / "_" / "health.lua")
+    kstatus = judged(live, "kstatus")
+    verdicts = zip(argo_cd, kstatus, strict=True)
+    assert {f"{one['status']} {other['flux']}" for one, other in verdicts} == {wanted}
 
 
 def environ(plane: ControlPlane, home: Path) -> dict[str, str]:
