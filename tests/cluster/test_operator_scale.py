@@ -13,7 +13,9 @@ import pytest
 from control_plane import ControlPlane
 from operated_cluster import OperatedCluster, is_ready, reason
 from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient, Selection
+from sluicegate.config import Deployment
 from sluicegate_operator.objects import decoder
+from sluicegate_operator.rhythm import IN_A_ROW, QUIET, URGENT
 
 pytestmark = pytest.mark.usefixtures("crds")
 
@@ -100,3 +102,38 @@ async def test_one_broken_among_fifty(cluster: OperatedCluster) -> None:
 @pytest.mark.heavy
 async def test_one_broken_among_five_hundred(cluster: OperatedCluster) -> None:
     await one_broken_among(cluster, 500)
+
+
+async def test_what_flaps_is_published_five_times_a_second_and_ends_right(
+    cluster: OperatedCluster,
+) -> None:
+    await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await cluster.deployment("flapping")
+    await cluster.ready("flapping")
+    before, started = len(gateway.sequences), time.monotonic()
+    for weight in range(1, 101):
+        await cluster.deployment("flapping", weight=weight)
+    took = time.monotonic() - started
+    await cluster.ready("flapping")
+    assert len(gateway.sequences) - before <= took / 0.2 + 3
+    entry = gateway.config.entries[f"md/{cluster.namespace}/flapping"]
+    assert isinstance(entry, Deployment)
+    assert entry.weight == 100
+
+
+async def test_keys_that_are_deleted_one_after_another_are_not_published_one_by_one(
+    cluster: OperatedCluster,
+) -> None:
+    await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    names = [f"ak-{number}" for number in range(80)]
+    for number, name in enumerate(names):
+        await cluster.key(name, keyHash=f"sha256:{number:064x}")
+    await until_ready(cluster, len(names), 30)
+    before, started = len(gateway.sequences), time.monotonic()
+    for name in names:
+        await cluster.admin.delete(API_KEYS, name, namespace=cluster.namespace)
+    took = time.monotonic() - started
+    await cluster.gateways_hold(lambda one: not one.config.entries, 5)
+    assert len(gateway.sequences) - before <= took * (URGENT + 1 / QUIET) + IN_A_ROW + 3
