@@ -9,17 +9,22 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cluster_identities import CRDS, apply_manifests, install, make_namespace
 from control_plane import ROOT, ControlPlane
+from eventually import eventually
+from lease_gateway import LeaseGateway
 from operated_cluster import Object, OperatedCluster, reason
 from sluicegate.cluster import (
     API_KEYS,
     MODEL_DEPLOYMENTS,
     SECRETS,
     ClusterClient,
+    ClusterSecret,
     Metadata,
+    Selection,
     load_access,
 )
 from sluicegate.config import canonical
@@ -225,6 +230,45 @@ async def test_an_operator_that_dies_at_every_write_of_a_publication(
 ) -> None:
     writes = range(1, 7)
     await dies_at_every_write(cluster, [(one, after) for one in writes for after in (False, True)])
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(120)
+async def test_a_replaced_credential_leaves_the_secrets_in_quiet_times(
+    cluster: OperatedCluster,
+) -> None:
+    await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await put_all(cluster, 0)
+    for number in range(6):
+        await cluster.ready(f"md-{number}")
+    reference = {"secretRef": {"name": "s", "key": "k"}}
+    for value in ("sk-the-first", "sk-the-second"):
+        await cluster.secret("s", k=value)
+        await cluster.apply(AK, "u", {"upstream": reference})
+        await cluster.key_ready("u")
+
+        def holds(one: LeaseGateway, value: str = value) -> bool:
+            entry = one.config.entries.get(f"ak/{cluster.namespace}/u")
+            return entry is not None and value.encode() in canonical(entry)
+
+        await cluster.gateways_hold(holds, 10)
+    assert gateway.bundle is not None
+    assert gateway.bundle.changes
+    await cluster.gateways_hold(lambda one: one.bundle is not None and not one.bundle.changes, 30)
+
+    mine = Selection(cluster.namespace, "sluicegate.dev/config=sluicegate")
+
+    async def tidy() -> bool:
+        """Whether each shard has one content."""
+        found = [
+            msgspec.json.decode(item, type=ClusterSecret)
+            async for page in cluster.admin.pages(SECRETS, mine)
+            for item in page.items
+        ]
+        return all(len(one.data) == 1 for one in found if one.metadata.name != "sluicegate")
+
+    await eventually(tidy, 30)
 
 
 @pytest.mark.heavy
