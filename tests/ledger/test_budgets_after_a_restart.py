@@ -71,7 +71,8 @@ async def gateway(root: Path, name: str, url: str) -> AsyncGenerator[ServedFolde
         ),
         "model.yaml": MODEL.format(url=url),
     }
-    async with served_folder(folder, manifests, "--state-dir", str(root / "state")) as served:
+    options = ("--state-dir", str(root / "state"), "--end-user-hash-key", "of-the-test")
+    async with served_folder(folder, manifests, *options) as served:
         yield served
 
 

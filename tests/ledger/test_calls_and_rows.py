@@ -178,6 +178,37 @@ async def test_who_decides_whether_it_is_told(
     assert (await one_row(settings))["first_event"] > 0
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"model": "gpt-5"}, "0.00008375"),  # 11 at 1.25 USD a million, 7 at 10
+        ({"model": "gpt-5", "service_tier": "default"}, "0.00008375"),
+        ({"model": "gpt-5", "service_tier": "flex"}, "0.000041875"),
+        ({"model": "gpt-5", "service_tier": "priority"}, "0.0001675"),
+        ({"model": "gpt-5-mini"}, "0.00001675"),
+        ({"model": "gpt-real"}, None),
+    ],
+)
+async def test_the_price_is_of_what_the_upstream_says_it_used(
+    rig: Rig,
+    settings: ServerSettings,
+    said: dict[str, str],
+    expected: str | None,
+    *,
+    streamed: bool,
+) -> None:
+    """The deployment asks for `gpt-real`, of which nobody has a price."""
+    answer = response(usage=USAGE, more=said)
+    done = numbered([*prelude(), {"type": "response.completed", "response": answer}])
+    script = streams(*frames(done)) if streamed else answers(json.dumps(answer).encode())
+    upstream = await rig.upstream(script)
+    gateway = await rig.gateway(key_entry(), openai_entry(upstream.base_url), settings=settings)
+    assert (await gateway.post(body(stream=streamed))).status == 200
+    cost = (await one_row(settings))["cost_usd"]
+    assert (None if cost is None else Decimal(cost)) == (expected and Decimal(expected))
+
+
 async def test_an_unknown_price_is_not_zero(rig: Rig, settings: ServerSettings) -> None:
     upstream = await rig.upstream(answers(answer_body()))
     gateway = await rig.gateway(
