@@ -28,7 +28,7 @@ from sluicegate_operator.status.fleet import FleetWatch
 from sluicegate_operator.steps import drive
 
 _TYPES: Mapping[str, ResourceType] = {kind.kind: kind for kind in (MODEL_DEPLOYMENTS, API_KEYS)}
-_AT_ONCE = 4  # writes
+_AT_ONCE = 8  # writes
 _RETRY = 1.0  # seconds
 _REFUSED_RETRY = 60.0
 _LONGEST_WAIT = 5.0
