@@ -24,6 +24,7 @@ class StandIns:
     upstream: ScriptedUpstream
     proxy: int
     authority: Path
+    asked: list[str]  # for what the proxy was asked, as in "CONNECT api.openai.com:443"
 
     def environ(self) -> dict[str, str]:
         return {
@@ -47,28 +48,30 @@ async def answer(call: Call) -> None:
 
 
 @contextlib.asynccontextmanager
-async def stand_in_providers(folder: Path) -> AsyncGenerator[StandIns]:
+async def stand_in_providers(folder: Path, *hosts: str) -> AsyncGenerator[StandIns]:
+    """The providers', and `hosts` beside them."""
     authority = trustme.CA()
     path = folder / "providers.pem"
     authority.cert_pem.write_to_path(str(path))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with authority.issue_cert(*HOSTS).private_key_and_cert_chain_pem.tempfile() as pem:
+    with authority.issue_cert(*HOSTS, *hosts).private_key_and_cert_chain_pem.tempfile() as pem:
         tls.load_cert_chain(pem)
     upstream = ScriptedUpstream(answer)
     tunnels: set[asyncio.Task[None]] = set()
+    asked: list[str] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tunnels.add(task)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await _tunnel(reader, writer, upstream.port)
+            await _tunnel(reader, writer, upstream.port, asked)
         writer.close()
 
     async with upstream.listening(tls):
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         try:
-            yield StandIns(upstream, server.sockets[0].getsockname()[1], path)
+            yield StandIns(upstream, server.sockets[0].getsockname()[1], path, asked)
         finally:
             server.close()
             for task in tunnels:
@@ -76,9 +79,13 @@ async def stand_in_providers(folder: Path) -> AsyncGenerator[StandIns]:
             await asyncio.gather(*tunnels, return_exceptions=True)
 
 
-async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
-    asked = await reader.readuntil(b"\r\n\r\n")
-    assert asked.startswith(b"CONNECT "), asked
+async def _tunnel(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int, asked: list[str]
+) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    asked.append(head.decode("latin-1").partition(" HTTP/")[0])
+    if not head.startswith(b"CONNECT "):
+        return
     there, onward = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
     try:

@@ -75,7 +75,7 @@ IN_CLUSTER: dict[str, tuple[Step, ...]] = {
         Step("kubectl get leases -n sluicegate", prints="gw-0"),
         Step("kubectl apply --server-side -f crds/", prints="serverside-applied"),
         Step("kubectl apply --server-side -f examples/cluster/namespace.yaml"),
-        Step("kubectl get md", exactly=True),
+        Step("kubectl get md,ak", exactly=True),
         Step("kubectl wait --for=condition=Ready md/sonnet", prints="condition met"),
         Step("kubectl sluicegate status -n team-a", exactly=True, code=1),
         Step("kubectl sluicegate status team-a/sonnet", exactly=True),
