@@ -59,7 +59,7 @@ class UpstreamStreamError(Exception):
     """
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event of a Responses stream.
 
     `frame` is the whole Server-Sent Event as it goes to the client, blank line included, so that an

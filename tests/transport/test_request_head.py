@@ -21,7 +21,16 @@ ORIGIN = Origin("https", "api.example", 443)
 def head(
     *headers: tuple[bytes, bytes], method: str = "POST", target: str = "/v1/x", body: bytes = b"{}"
 ) -> bytes:
-    return request_head(UpstreamRequest(ORIGIN, method, target, headers, body))
+    """It makes no difference whether headers are of many requests, or of this one alone."""
+    own = UpstreamRequest(ORIGIN, method, target, body=body, own_headers=headers)
+    try:
+        built = request_head(UpstreamRequest(ORIGIN, method, target, headers, body))
+    except RequestRefused:
+        with pytest.raises(RequestRefused):
+            request_head(own)
+        raise
+    assert request_head(own) == built
+    return built
 
 
 def test_a_whole_head() -> None:

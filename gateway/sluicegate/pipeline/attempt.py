@@ -32,6 +32,7 @@ from sluicegate.routing.snapshot import Target
 from sluicegate.transport import (
     AnswerTooLarge,
     AttemptTimeouts,
+    Headers,
     TimedOut,
     UpstreamAnswer,
     UpstreamError,
@@ -91,12 +92,12 @@ async def _send(
 ) -> UpstreamAnswer:
     """The upstream's 2xx answer, its body unread. Raises AttemptFailed for any other."""
     origin, _ = _origin(call.base_url)
-    headers = call.headers
+    own: Headers = ()
     if call.authorization is not None:
-        headers = (*headers, *await _authorization(plan, target, call))
+        own = await _authorization(plan, target, call)
     plan.account.sending(target, plan.route.pool.model, model)
-    headers = (*headers, *plan.account.trace_headers())
-    request = UpstreamRequest(origin, call.method, call.target, headers, call.body)
+    own += plan.account.trace_headers()
+    request = UpstreamRequest(origin, call.method, call.target, call.headers, call.body, own)
     try:
         answer = await plan.gateway.transport.send(request, _timeouts(plan, target.deployment))
         status = answer.status
@@ -115,9 +116,7 @@ async def _send(
     raise AttemptFailed(_outcome(target, status, error), error, status)
 
 
-async def _authorization(
-    plan: Plan, target: Target[Connector], call: UpstreamCall
-) -> tuple[tuple[bytes, bytes], ...]:
+async def _authorization(plan: Plan, target: Target[Connector], call: UpstreamCall) -> Headers:
     """The headers that the call still needs. Raises AttemptFailed."""
     left = plan.deadline - monotonic()
     try:

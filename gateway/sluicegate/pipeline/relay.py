@@ -34,6 +34,7 @@ class Relay:
         "_timer",
         "_translator",
         "begun",
+        "drain",
         "terminal",
     )
 
@@ -45,6 +46,7 @@ class Relay:
     ) -> None:
         """`settle` gets the terminal event's frame before it goes out, and answers what goes."""
         self._exchange = exchange
+        self.drain = exchange.drain  # waits for the client to have room; raises ClientGone
         self._settle = settle
         self._head = head  # asked when the stream begins, so that it names the attempts until then
         self._held: list[bytes] = []
@@ -79,7 +81,7 @@ class Relay:
     def write(self, events: list[Event]) -> None:
         """Write what was held back and these events, in one piece. `drain` must follow.
 
-        The terminal event ends the stream.
+        The terminal event, which is the last, ends the stream.
         """
         frames = [event.frame for event in events]
         if not self.begun:
@@ -88,18 +90,12 @@ class Relay:
             self._exchange.begin(self._head())
             frames = self._held + frames
             self._held = []
-        for back, event in enumerate(reversed(events), 1):
-            if event.type in TERMINAL_EVENTS:
-                self.terminal = frames[-back] = self._settle(event.frame)
-                frames.append(_DONE)
-                self._exchange.end(b"".join(frames))
-                return
-        if frames:
+        if events and events[-1].type in TERMINAL_EVENTS:
+            self.terminal = frames[-1] = self._settle(frames[-1])
+            frames.append(_DONE)
+            self._exchange.end(b"".join(frames))
+        elif frames:
             self._exchange.write(b"".join(frames))
-
-    async def drain(self) -> None:
-        """Wait for the client to have room. Raises ClientGone."""
-        await self._exchange.drain()
 
     def fail(self, error: ApiError) -> None:
         """End a stream that has begun: `error`, then `response.failed` with the output so far."""

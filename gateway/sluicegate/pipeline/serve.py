@@ -253,8 +253,8 @@ async def _stream(
 
 def _book_end(running: Running, events: list[Event]) -> None:
     """The upstream has ended its stream: well, or by its own fault, or because of the request."""
-    failed = next((event for event in events if event.type == "response.failed"), None)
-    failure = None if failed is None else told_failure(running.target, failed)
+    last = events[-1]
+    failure = told_failure(running.target, last) if last.type == "response.failed" else None
     if failure is not None and failure.outcome.blames:
         running.ended_badly(failure)
     else:
@@ -263,8 +263,10 @@ def _book_end(running: Running, events: list[Event]) -> None:
 
 def _told_error(running: Running, events: list[Event]) -> AttemptFailed | None:
     """What an `error` event among these says."""
-    error = next((event for event in events if event.type == "error"), None)
-    return None if error is None else told_failure(running.target, error)
+    for event in events:
+        if event.type == "error":
+            return told_failure(running.target, event)
+    return None
 
 
 def _tells_cost(plan: Plan) -> bool:

@@ -86,7 +86,7 @@ class Translator(Protocol):
         ...
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Events that this chunk of a streamed answer completes.
+        """Events that this chunk of a streamed answer completes; the terminal one is the last.
 
         Raises UpstreamStreamError on bad bytes.
         """

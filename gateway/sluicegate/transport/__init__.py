@@ -17,7 +17,14 @@ from .errors import (
     TimedOut,
     UpstreamError,
 )
-from .messages import AttemptTimeouts, Origin, UpstreamRequest, end_to_end, parse_base_url
+from .messages import (
+    AttemptTimeouts,
+    Headers,
+    Origin,
+    UpstreamRequest,
+    end_to_end,
+    parse_base_url,
+)
 from .settings import Proxy, ProxySettings, TransportSettings, proxies_from_environment
 
 __all__ = [
@@ -27,6 +34,7 @@ __all__ = [
     "AttemptTimeouts",
     "ConnectFailed",
     "ConnectionLost",
+    "Headers",
     "Origin",
     "ProtocolViolation",
     "Proxy",

@@ -143,7 +143,8 @@ class UpstreamAnswer:
 
     async def head(self) -> None:
         """Wait for the head; raises UpstreamError."""
-        while not self._decoder.status:
+        decoder = self._decoder
+        while not decoder.status:
             if self._error is not None:
                 raise self._error
             await self._wait()

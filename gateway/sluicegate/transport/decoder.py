@@ -132,9 +132,7 @@ class AnswerDecoder:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header of the head, or a trailer (which is dropped)."""
-        # RFC 9112 section 5.1: white space around a value is no part of it; llhttp strips only
-        # what is before it.
-        self._fields.append((name.lower(), value.rstrip(b" \t")))
+        self._fields.append((name, value))
 
     def on_message_complete(self) -> None:
         """Note the end of a chunked body; other framings don't ask the parser."""
@@ -195,11 +193,13 @@ class AnswerDecoder:
             return self._skip_interim(status)
         if status > 599:
             raise FramingFault("the status code is out of range")
-        if len(self._fields) > MAX_HEADERS:
+        fields, self._fields = self._fields, []
+        if len(fields) > MAX_HEADERS:
             raise FramingFault("the answer has too many headers")
         self.status = status
-        self.headers = self._fields
-        self._fields = []
+        # RFC 9112 section 5.1: white space around a value is no part of it; llhttp strips only
+        # what is before it.
+        self.headers = [(name.lower(), value.rstrip(b" \t")) for name, value in fields]
         self._decide_framing(head, parser)
         return True
 

@@ -39,6 +39,7 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 _OWNED: Final = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+_CRLF: Final = b"\r\n"
 _METHODS_WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
@@ -100,9 +101,10 @@ class AttemptTimeouts:
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request. `target` is path and query, already encoded; `headers` are end-to-end only.
+    """One request. `target` is path and query, already encoded; the headers are end-to-end only.
 
-    Host, Content-Length and the hop-by-hop headers belong to the transport. Without an
+    `headers` are those of many requests, whose bytes are made once; `own_headers` those of this one
+    alone. Host, Content-Length and the hop-by-hop headers belong to the transport. Without an
     `accept-encoding` header the transport asks for `identity`; an encoded answer is passed on as it
     is. The repr leaves out what may hold a credential.
     """
@@ -112,6 +114,7 @@ class UpstreamRequest(msgspec.Struct, frozen=True, gc=False):
     target: str
     headers: Headers = ()
     body: bytes = b""
+    own_headers: Headers = ()
 
     def __repr__(self) -> str:
         return f"UpstreamRequest({self.method} {self.origin.authority})"
@@ -130,39 +133,62 @@ def _is_accept_encoding(name: bytes) -> bool:
     return lower == b"accept-encoding"
 
 
-@lru_cache(maxsize=256)
 def _start_line(method: str, target: str, proxied: str) -> bytes:
-    """Build the first line; raises RequestRefused. Few differ, so most are built once."""
+    """The first line; raises RequestRefused."""
     if not _METHOD.fullmatch(method) or method == "CONNECT" or not _TARGET.fullmatch(target):
         raise RequestRefused("the upstream request's method or target is malformed")
     form = f"http://{proxied}{target}" if proxied else target
     return f"{method} {form} HTTP/1.1".encode("ascii")
 
 
+def _lines(headers: Headers) -> bytes:
+    """A line for each; raises RequestRefused.
+
+    The values are judged in one sweep over all of them, whose only control characters besides HTAB
+    must be the line ends written here.
+    """
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    if lines.translate(None, _VALUE_BYTES) != _CRLF * len(headers):
+        raise RequestRefused("an upstream request header holds a control character")
+    return lines
+
+
+def _asks_encoding(headers: Headers) -> bool:
+    """Whether they say what encodings are taken; raises RequestRefused for a name."""
+    return True in [_is_accept_encoding(name) for name, _ in headers]  # each name is judged
+
+
+@lru_cache(maxsize=4096)
+def _fixed_lines(
+    method: str, target: str, proxied: str, host_line: bytes, headers: Headers
+) -> tuple[bytes, bool]:
+    """What many requests have in common, and whether that says what encodings are taken."""
+    asks_encoding = _asks_encoding(headers)
+    start = _start_line(method, target, proxied)
+    return b"%b\r\n%b\r\n%b" % (start, host_line, _lines(headers)), asks_encoding
+
+
 def request_head(request: UpstreamRequest, *, absolute: bool = False, extra: Headers = ()) -> bytes:
     """Build the request head; `absolute` and `extra` are for a forward proxy.
 
     Raises RequestRefused where the bytes would not be exactly one well-formed head (RFC 9112
-    sections 2 to 5): the values are judged in one sweep over the finished head, whose only control
-    characters besides HTAB must be the line ends written here.
+    sections 2 to 5).
     """
     method, origin = request.method, request.origin
     proxied = origin.authority if absolute else ""
-    lines = [_start_line(method, request.target, proxied), origin.host_line]
-    asks_encoding = False
-    for header in request.headers:
-        if _is_accept_encoding(header[0]):
-            asks_encoding = True
-        lines.append(b": ".join(header))
+    head, asks_encoding = _fixed_lines(
+        method, request.target, proxied, origin.host_line, request.headers
+    )
+    if request.own_headers:
+        asks_encoding = _asks_encoding(request.own_headers) or asks_encoding
+        head += _lines(request.own_headers)
     if not asks_encoding:
-        lines.append(b"Accept-Encoding: identity")
-    lines.extend([b": ".join(header) for header in extra])
+        head += b"Accept-Encoding: identity\r\n"
+    if extra:
+        head += _lines(extra)
     if request.body or method not in _METHODS_WITHOUT_LENGTH:
-        lines.append(b"Content-Length: %d" % len(request.body))
-    head = b"\r\n".join(lines)
-    if head.translate(None, _VALUE_BYTES) != b"\r\n" * (len(lines) - 1):
-        raise RequestRefused("an upstream request header holds a control character")
-    return head + b"\r\n\r\n"
+        return b"%bContent-Length: %d\r\n\r\n" % (head, len(request.body))
+    return head + _CRLF
 
 
 def connection_options(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:

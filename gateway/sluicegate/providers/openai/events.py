@@ -16,7 +16,6 @@ from sluicegate.providers.openai.redaction import redacted
 # Frames are kept so that an answer that breaks off can be closed with what had come. Past this many
 # bytes the partial output is given up rather than the memory.
 _KEPT_BYTES = 4 * 1024 * 1024
-_EVENT_FIELD = b"event: "
 _DONE = b"[DONE]"
 _FAILED = b'"failed"'
 _FAILURES = frozenset({"response.failed", "error"})
@@ -62,7 +61,7 @@ class PassthroughTranslator:
         self._call = call
         self._label = label
         self._splitter = sse.FrameSplitter()
-        self._kept: list[bytes] = []
+        self._kept: list[list[Event]] = []
         self._kept_bytes = 0
         self._ended = False
         self._broken: UpstreamStreamError | None = None  # found behind events that were good
@@ -81,13 +80,21 @@ class PassthroughTranslator:
         events: list[Event] = []
         try:
             for frame in self._splitter.feed(chunk):
-                type_ = _type_of(frame)
-                if type_ in _FAILURES:
-                    events.append(Event(type_, redacted(frame, self._secrets())))
-                elif type_ is not None:
+                type_ = _KNOWN.get(frame[: frame.find(b"\n")])
+                if type_ is None:
+                    type_ = _type_of(frame)
+                    if type_ is None:
+                        continue
+                    if type_ in _FAILURES:
+                        events.append(Event(type_, redacted(frame, self._secrets())))
+                        self._errored = self._errored or type_ == "error"
+                    else:
+                        events.append(Event(type_, frame))
+                    if type_ in TERMINAL_EVENTS:
+                        self._ended = True
+                        break
+                else:
                     events.append(Event(type_, frame))
-                if type_ in TERMINAL_EVENTS:
-                    break
         except (sse.FramingError, _NotAnEvent) as error:
             # What came before it in this chunk is good: so this is told the next time.
             self._broken = UpstreamStreamError(
@@ -95,7 +102,8 @@ class PassthroughTranslator:
             )
             if not events:
                 raise self._broken from error
-        self._keep(events)
+        if events:
+            self._keep(events, len(chunk))
         return events
 
     def close(self) -> list[Event]:
@@ -140,7 +148,8 @@ class PassthroughTranslator:
     def fail(self, error: ApiError) -> list[Event]:
         """`error` (unless the upstream sent one) and `response.failed` with what had come."""
         self._ended = True
-        return failed_events(self._kept, error, errored=self._errored)
+        frames = (event.frame for events in self._kept for event in events if event.type)
+        return failed_events(frames, error, errored=self._errored)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
         """The client's error; see errors.py."""
@@ -154,19 +163,12 @@ class PassthroughTranslator:
             if name in (b"authorization", b"api-key") and value not in (b"", b"Bearer ")
         ]
 
-    def _keep(self, events: list[Event]) -> None:
-        for type_, frame in events:
-            if not type_:
-                continue
-            if type_ in TERMINAL_EVENTS:
-                self._ended = True
-            elif type_ == "error":
-                self._errored = True
-            if self._kept_bytes < _KEPT_BYTES:
-                self._kept.append(frame)
-                self._kept_bytes += len(frame)
-            else:  # the first frames hold the response's own fields, the last its sequence number
-                self._kept[-1] = frame
+    def _keep(self, events: list[Event], size: int) -> None:
+        if self._kept_bytes < _KEPT_BYTES:
+            self._kept.append(events)
+            self._kept_bytes += size
+        else:  # the first frames hold the response's own fields, the last its sequence number
+            self._kept[-1] = events[-1:]
 
 
 def _says(error: msgspec.Raw) -> bool:
@@ -174,17 +176,11 @@ def _says(error: msgspec.Raw) -> bool:
 
 
 def _type_of(frame: bytes) -> str | None:
-    """The event's type: from the `event:` field where the frame begins with it, else from its data.
+    """The event's type: from its `event:` field, else from its data.
 
     Empty for a comment, None for what is not passed on. What ends a stream is looked into whatever
     its name, because a client that can't read it would wait for the end. Raises _NotAnEvent.
     """
-    if frame.startswith(_EVENT_FIELD):
-        end = frame.find(b"\n")
-        name = frame[len(_EVENT_FIELD) : end].rstrip(b"\r")
-        known = _KNOWN.get(name)
-        if known is not None:
-            return known
     event, data = sse.parse_frame(frame)
     if not data:
         return "" if frame.startswith(b":") else None
@@ -199,8 +195,10 @@ def _type_of(frame: bytes) -> str | None:
     return event or said or "message"
 
 
+# By a frame's first line, with either end. What ends a stream is not among them.
 _KNOWN = {
-    name.encode(): name
+    b"event: %b%b" % (name.encode(), end): name
+    for end in (b"", b"\r")
     for name in (
         "response.created",
         "response.in_progress",
