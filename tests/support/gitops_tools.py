@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,13 @@ def _missing(what: str) -> Path:
 
 def kustomized(folder: Path) -> list[Object]:
     """What `kubectl kustomize` makes of a folder."""
+    return [each for each in yaml.safe_load_all(_kustomized(folder)) if each]
+
+
+@cache
+def _kustomized(folder: Path) -> str:
     answer = subprocess.run(
         [kubectl(), "kustomize", folder], capture_output=True, text=True, check=False, timeout=60
     )
     assert answer.returncode == 0, answer.stderr
-    return [each for each in yaml.safe_load_all(answer.stdout) if each]
+    return answer.stdout
