@@ -91,7 +91,7 @@ async def test_every_right_is_used_and_none_is_missing(
         )
     # While they still have their rights.
     await helm.shell(f"kubectl scale -n {NAMESPACE} deployment --all --replicas=0")
-    await released.nodes.until_idle()
+    await released.nodes.until_ended(released.nodes.history)
 
     objects = list(installed_objects(None))
     events = plane.audit()

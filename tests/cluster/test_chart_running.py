@@ -1,10 +1,13 @@
 """A release whose pods really run: the chart's arguments, tokens, volumes and probes, by helm."""
 
+import json
+
 import pytest
 
 from cluster_identities import apply_manifests
 from helm_chart import CHART
 from helm_release import NAMESPACE, told_commands
+from pod_process import Object, PodProcess
 from released_cluster import ReleasedCluster
 from stream_load import StreamLoad
 
@@ -17,7 +20,6 @@ spec:
   provider:
     echo: {chunkDelay: 1s, text: "a gateway took every change without any restart at all"}
 """
-QUICKER = ("--set", "gateway.preStopSeconds=3")
 MORE_WORDS = ("--set", "gateway.logLevel=debug")
 SEVERAL = ("--set", "gateway.replicas=3,stores.acceptLocal=true")
 
@@ -33,7 +35,7 @@ async def ask_as_the_notes_say(cluster: ReleasedCluster, notes: str) -> None:
 
 async def test_from_install_to_the_first_answer_and_away_again(released: ReleasedCluster) -> None:
     helm = released.helm
-    told = await helm("install", "sluicegate", CHART, "--create-namespace", "--wait", *QUICKER)
+    told = await helm("install", "sluicegate", CHART, "--create-namespace", "--wait")
     await ask_as_the_notes_say(released, told)
     assert "Succeeded" in await helm("test", "sluicegate")
 
@@ -42,12 +44,12 @@ async def test_from_install_to_the_first_answer_and_away_again(released: Release
     (before,) = released.nodes.serving
     load = StreamLoad(released.service.port, await released.minted_key("my-key"))
     async with load.running(streams=20, clients=2):
-        await helm("upgrade", "sluicegate", CHART, "--wait", *QUICKER, *MORE_WORDS)
+        await helm("upgrade", "sluicegate", CHART, "--wait", *MORE_WORDS)
     assert load.failures == []
     assert before.name not in {one.name for one in released.nodes.serving}
 
     await helm("uninstall", "sluicegate", "--wait")
-    await released.nodes.until_idle()
+    await released.nodes.until_ended(released.nodes.history)
     assert {one.exit_code for one in released.nodes.history} == {0}
     await helm.shell(f"kubectl delete namespace {NAMESPACE} --timeout=60s")
 
@@ -87,6 +89,23 @@ async def test_rolling_restarts_upgrades_and_rollbacks_break_no_stream(
         after = {one.name for one in released.nodes.serving}
         assert len(before) == len(after) == 3
         assert not before & after
-    ended = [one for one in released.nodes.of("gateway") if not one.running]
-    assert {one.exit_code for one in ended} == {0}
-    assert len(ended) == 9
+    ended = [one for one in released.nodes.of("gateway") if one.name not in after]
+    await released.nodes.until_ended(ended)
+    assert [one.exit_code for one in ended] == [0] * 9
+    drained = [said(one, "draining")["requests_in_flight"] for one in ended]
+    assert sum(drained) > 50, drained
+    assert [said(one, "stopped")["requests_cut_off"] for one in ended] == [0] * 9
+    assert [one.name for one in released.nodes.history if one.peak_memory > limit(one)] == []
+
+
+def said(process: PodProcess, message: str) -> Object:
+    """The one log line with this message."""
+    lines = (json.loads(line) for line in process.log if line.startswith("{"))
+    (found,) = (line for line in lines if line["message"] == message)
+    return found
+
+
+def limit(process: PodProcess) -> int:
+    """Bytes of memory that its manifest lets it have."""
+    quantity: str = process.container["resources"]["limits"]["memory"]
+    return int(quantity[:-2]) * {"Mi": 2**20, "Gi": 2**30}[quantity[-2:]]

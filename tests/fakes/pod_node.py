@@ -12,7 +12,7 @@ import contextlib
 import json
 import random
 import signal
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from sluicegate.cluster import (
 
 NODES = ResourceType("", "v1", "Node", "nodes")
 _HEARTBEAT = 10.0  # as a kubelet's; after 40 s without one a node counts as lost
+_PATIENCE = 60.0
 _SECRET_WAIT = 0.5
 _ROOM = {"cpu": "64", "memory": "256Gi", "pods": "110"}
 
@@ -92,11 +93,6 @@ class PodNodes:
         self._network = f"10.{random.randint(1, 250)}.{random.randint(1, 250)}"
         self._reflector = Reflector(admin, PODS, json.loads, on_change=lambda _: self._news.set())
 
-    @property
-    def running(self) -> list[PodProcess]:
-        """Those whose process lives, oldest first."""
-        return [process for process in self.history if process.running]
-
     def of(self, component: str) -> list[PodProcess]:
         """Every process so far of the pods with this label."""
         label = "app.kubernetes.io/component"
@@ -108,13 +104,13 @@ class PodNodes:
         ending = {pod.process for pod in self._pods.values() if pod.ending.is_set()}
         return [one for one in self.of("gateway") if one.running and one not in ending]
 
-    async def until_idle(self, seconds: float = 60.0) -> None:
-        """Wait until no process is left."""
+    async def until_ended(self, processes: Sequence[PodProcess]) -> None:
+        """Wait until none of them runs."""
 
-        async def is_idle() -> bool:
-            return not self.running
+        async def have_ended() -> bool:
+            return not any(one.running for one in processes)
 
-        await eventually(is_idle, seconds)
+        await eventually(have_ended, _PATIENCE)
 
     @contextlib.asynccontextmanager
     async def at_work(self, access: Access, *names: str) -> AsyncGenerator[PodNodes]:

@@ -17,6 +17,7 @@ from service_balancer import ServiceBalancer
 from sluicegate.cluster import (
     MODEL_DEPLOYMENTS,
     SECRETS,
+    Access,
     ClusterClient,
     ClusterSecret,
     load_access,
@@ -59,6 +60,17 @@ async def released_cluster(plane: ControlPlane, folder: Path) -> AsyncGenerator[
     access = await asyncio.to_thread(load_access, {"KUBECONFIG": str(plane.admin_kubeconfig)})
     plane.start_controller_manager()
     plane.start_scheduler()
+    try:
+        async with _beside(plane, access, folder) as cluster:
+            yield cluster
+    finally:
+        await asyncio.sleep(0.5)  # TLS says goodbye in its own time, and tells nobody when
+
+
+@contextlib.asynccontextmanager
+async def _beside(
+    plane: ControlPlane, access: Access, folder: Path
+) -> AsyncGenerator[ReleasedCluster]:
     async with (
         ClusterClient(access) as admin,
         ServiceBalancer(admin, NAMESPACE, "sluicegate").listening() as service,

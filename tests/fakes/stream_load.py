@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from event_grammar import read_stream
 from eventually import eventually
-from raw_client import RawClient, request
+from raw_client import Answer, RawClient, request
 
 _PATIENCE = 30.0
 _PAUSE = 0.05  # seconds between a client's short requests
@@ -34,11 +34,14 @@ class StreamLoad:
     async def running(
         self, *, streams: int, clients: int, model: str = "story"
     ) -> AsyncGenerator[StreamLoad]:
-        """At the end every stream and request that has begun is read to its end."""
+        """At the end every stream and request that has begun is read to its end.
+
+        `clients`: so many with a connection for each request, and as many that keep theirs.
+        """
         ending = asyncio.Event()
         work: list[Callable[[], Awaitable[None]]] = []
         work += [lambda: self._stream(model)] * streams
-        work += [lambda: self._ask("echo")] * clients
+        work += [self._ask, lambda: self._ask_on(ending)] * clients
         tasks = [asyncio.create_task(self._repeat(one, ending)) for one in work]
         try:
             await eventually(self._is_under_way(streams), _PATIENCE)
@@ -80,13 +83,25 @@ class StreamLoad:
         assert said["status"] == "completed"
         self.streams += 1
 
-    async def _ask(self, model: str) -> None:
+    async def _ask(self) -> None:
         async with await RawClient.open(self.port) as client:
-            client.send(self._request({"model": model, "input": "Hello"}))
-            answer = await client.answer()
+            await self._answered(client)
+
+    async def _ask_on(self, ending: asyncio.Event) -> None:
+        """On one connection, until the gateway says that it closes it, or has."""
+        async with await RawClient.open(self.port) as client:
+            while not ending.is_set() and not client.reader.at_eof():
+                answer = await self._answered(client)
+                if answer.headers.get("connection") == "close":
+                    return
+
+    async def _answered(self, client: RawClient) -> Answer:
+        client.send(self._request({"model": "echo", "input": "Hello"}))
+        answer = await client.answer()
         assert answer.status == 200, answer
         self.requests += 1
         await asyncio.sleep(_PAUSE)
+        return answer
 
     def _request(self, body: object) -> bytes:
         headers = {"Authorization": f"Bearer {self.key}"}
