@@ -93,6 +93,7 @@ async def test_the_pages_of_a_cluster(
         await types(made, "kubectl explain ak.spec", "FIELDS:")
 
         await types(made, "kubectl get md,ak -A -o yaml", "kind: ApiKey")
+        await types(made, "kubectl get md", "sonnet")
         await types(made, "kubectl get modeldeployments", "sonnet")
         await types(made, "kubectl get ak", "app")
         await types(made, "kubectl get apikeys", "app")

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from control_plane import ROOT
 from documented import LANGUAGES, PAGES, Block, Step, blocks, commands, mentioned, paired
-from documented_scenes import IN_CLUSTER, LOCAL, MENTIONED, OTHERS
+from documented_scenes import IN_CLUSTER, LOCAL, MENTIONED, OTHERS, RUN_IN_CLUSTER
 from sluicegate.cli import main, plugin
 from sluicegate.cli.lint import lint
 from sluicegate_operator.cli import main as operator
@@ -148,6 +148,14 @@ def test_a_command_in_running_text_is_one_that_there_is(text: str) -> None:
 def test_no_exception_is_of_a_command_that_is_gone() -> None:
     said = {each for page in PAGES for each in mentioned(page)}
     assert set(MENTIONED) <= said
+
+
+@pytest.mark.parametrize("text", [text for text, why in MENTIONED.items() if why == RUN_IN_CLUSTER])
+def test_what_is_said_to_be_run_in_a_cluster_is(text: str) -> None:
+    typed = [step.starts for steps in IN_CLUSTER.values() for step in steps]
+    source = (ROOT / "tests" / "cluster" / "test_documented_commands.py").read_text("utf-8")
+    begin = " ".join(text.split()[:3])
+    assert begin in source or any(one.startswith(begin) for one in typed)
 
 
 def understood(group: click.Group, words: list[str]) -> None:

@@ -111,7 +111,7 @@ OTHERS: dict[str, tuple[Step, ...]] = {
 }
 
 # Commands in running text: where they are run, or why nothing runs them.
-_HERE = "tests/cluster/test_documented_commands.py runs it"
+RUN_IN_CLUSTER = "tests/cluster/test_documented_commands.py runs it"
 MENTIONED: dict[str, str] = dict.fromkeys(
     (
         "kubectl apply -f crds/",
@@ -129,7 +129,7 @@ MENTIONED: dict[str, str] = dict.fromkeys(
         "kubectl wait --for=condition=Ready",
         "helm install --take-ownership",
     ),
-    _HERE,
+    RUN_IN_CLUSTER,
 ) | {
     "helm test sluicegate -n sluicegate": "it runs a pod, and no kubelet is here; "
     "tests/cluster runs that pod's command",

@@ -105,6 +105,8 @@ def command(
         raise click.UsageError("only one of --manifests and --request can be standard input")
     asked = _request(model, request, stream=stream, max_output_tokens=max_output_tokens)
     place, _, key_name = (key or "").rpartition("/")
+    if key is not None and not key_name:
+        raise click.UsageError("--key is NAMESPACE/NAME")
     if manifests is not None:
         if kubeconfig is not None or context:
             raise click.UsageError("--manifests or a cluster, not both")

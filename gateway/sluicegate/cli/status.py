@@ -115,7 +115,8 @@ def status(
         click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode())
     else:
         for line in _named(answer) if wanted else _all(answer):
-            click.echo(line)
+            # Texts of gateways and of whoever may write a status: nothing for the terminal.
+            click.echo("".join(letter if letter.isprintable() else "?" for letter in line))
     if any(one.ready != "True" for one in answer.objects):
         raise click.exceptions.Exit(1)
 

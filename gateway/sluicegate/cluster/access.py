@@ -89,7 +89,10 @@ def load_personal_access(
     once, so the answer is good for as long as that credential. Raises AccessError as `load_access`.
     """
     default = Path(environ.get("HOME", "~")).expanduser() / ".kube" / "config"
-    paths = [kubeconfig] if kubeconfig is not None else _listed(environ) or [default]
+    listed = _listed(environ)
+    if len(listed) > 1:  # of several files some may be missing
+        listed = [path for path in listed if path.exists()] or listed
+    paths = [kubeconfig] if kubeconfig is not None else listed or [default]
     try:
         found = read_kubeconfig(paths, context, plugins=True)
         if found.plugin is not None:
