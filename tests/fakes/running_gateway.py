@@ -245,7 +245,7 @@ async def running_gateway(
         stop.ask()
         stop.ask()
         try:
-            await asyncio.wait_for(task, 5)
+            await asyncio.wait_for(task, 10)
         finally:
             gc.unfreeze()
             gc.set_threshold(*collector)

@@ -123,7 +123,7 @@ async def served(*options: str, environ: Mapping[str, str]) -> AsyncGenerator[Se
 
     reading = asyncio.create_task(read())
     try:
-        await asyncio.wait((started, reading), timeout=15, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((started, reading), timeout=60, return_when=asyncio.FIRST_COMPLETED)
         assert started.done(), "".join(log)
         ports = started.result()
         yield Served(process, int(ports[1]), int(ports[2]), log)

@@ -35,7 +35,7 @@ async def test_leaving_before_the_answer_cancels_the_upstream(
     client.post(body, AUTHORIZED)
     call = await upstream.called()
     (client.leave if way == "close" else client.reset)()
-    await asyncio.wait_for(call.gone.wait(), 1)
+    await asyncio.wait_for(call.gone.wait(), 10)
     await eventually(lambda: nothing_in_flight(gateway))
     assert await gateway.metric("sluicegate_requests_total", status="499") == 1
     assert await gateway.metric("sluicegate_attempts_total", outcome="cancelled") == 1
@@ -49,7 +49,7 @@ async def test_leaving_in_mid_stream_cancels_the_upstream(rig: Rig, way: str) ->
     await client.head()
     await client.chunk()
     (client.leave if way == "close" else client.reset)()
-    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
     await eventually(lambda: nothing_in_flight(gateway))
     assert await gateway.metric("sluicegate_requests_total", status="499") == 1
 
@@ -61,7 +61,7 @@ async def test_leaving_while_output_is_held_back_cancels_the_upstream(rig: Rig) 
     call = await upstream.called()
     await asyncio.sleep(0.05)
     client.leave()
-    await asyncio.wait_for(call.gone.wait(), 1)
+    await asyncio.wait_for(call.gone.wait(), 10)
 
 
 async def test_leaving_in_the_middle_of_the_answers_body(rig: Rig) -> None:
@@ -76,7 +76,7 @@ async def test_leaving_in_the_middle_of_the_answers_body(rig: Rig) -> None:
     call = await upstream.called()
     await asyncio.sleep(0.02)
     client.leave()
-    await asyncio.wait_for(call.gone.wait(), 1)
+    await asyncio.wait_for(call.gone.wait(), 10)
 
 
 async def test_leaving_while_the_body_is_sent(rig: Rig) -> None:
@@ -110,7 +110,7 @@ async def test_leaving_with_requests_queued_behind(rig: Rig) -> None:
     call = await upstream.called()
     await asyncio.sleep(0.05)
     client.leave()
-    await asyncio.wait_for(call.gone.wait(), 1)
+    await asyncio.wait_for(call.gone.wait(), 10)
     await eventually(lambda: nothing_in_flight(gateway))
     assert len(upstream.calls) == 1
 

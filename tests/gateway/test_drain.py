@@ -54,8 +54,8 @@ async def test_a_drain(rig: Rig) -> None:
     received = await streaming.chunk()
     gateway.stop.ask()
     # Idle connections end at once, used or not.
-    assert await asyncio.wait_for(idle.closed(), 3) == b""
-    assert await asyncio.wait_for(used.closed(), 3) == b""
+    assert await asyncio.wait_for(idle.closed(), 10) == b""
+    assert await asyncio.wait_for(used.closed(), 10) == b""
     # The probe says so while the stream goes on.
     ready = await gateway.admin("/readyz")
     assert (ready.status, ready.json()["status"]) == (503, "draining")
@@ -67,8 +67,8 @@ async def test_a_drain(rig: Rig) -> None:
     while chunk := await streaming.chunk():
         received += chunk
     assert received == WHOLE
-    assert await asyncio.wait_for(streaming.closed(), 3) == b""
-    await asyncio.wait_for(gateway.ended, 3)
+    assert await asyncio.wait_for(streaming.closed(), 10) == b""
+    await asyncio.wait_for(gateway.ended, 10)
 
 
 async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> None:
@@ -92,14 +92,14 @@ async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> 
         answer = await client.answer()
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert (await other.answer()).status == 200
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
 
 
 async def test_without_anything_running_it_ends_at_once(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()), settings=PATIENT)
     clients = [await rig.client(gateway) for _ in range(20)]
     gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
     for client in clients:
         assert await client.closed() == b""
 
@@ -119,7 +119,7 @@ async def test_what_does_not_end_is_cut_off(rig: Rig, insist: bool) -> None:
     if insist:
         await asyncio.sleep(0.05)
         gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
     assert asyncio.get_running_loop().time() - began < 3
     # The client of the stream is told, so that it knows what it has.
     while chunk := await streaming.chunk():
@@ -131,7 +131,7 @@ async def test_what_does_not_end_is_cut_off(rig: Rig, insist: bool) -> None:
     assert told.status in (502, 503)
     assert "shutting down" in told.error["message"]
     for call in upstream.calls:
-        await asyncio.wait_for(call.gone.wait(), 1)
+        await asyncio.wait_for(call.gone.wait(), 10)
 
 
 @pytest.mark.parametrize("insist", [True, False], ids=["second signal", "drain timeout"])
@@ -148,7 +148,7 @@ async def test_a_deployment_that_answers_by_itself_is_cut_off_too(rig: Rig, insi
     gateway.stop.ask()
     if insist:
         gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
     while chunk := await streaming.chunk():
         received += chunk
     assert received.endswith(b"data: [DONE]\n\n")
@@ -179,7 +179,7 @@ async def test_the_end_waits_for_no_further_attempt(rig: Rig) -> None:
     await hanging.called()
     await busy.called()
     gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
     assert [(await client.answer()).status for client in clients] == [502, 500]
 
 
@@ -190,7 +190,7 @@ async def test_a_client_that_does_not_read_does_not_hold_the_end(rig: Rig) -> No
     await upstream.called()
     await asyncio.sleep(0.05)
     gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
 
 
 async def test_a_client_that_sends_half_a_request_does_not_hold_the_end(rig: Rig) -> None:
@@ -200,6 +200,6 @@ async def test_a_client_that_sends_half_a_request_does_not_hold_the_end(rig: Rig
     body.post(GOOD, AUTHORIZED | {"Content-Length": "100000"})
     await asyncio.sleep(0.05)
     gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
     assert await head.closed() == b""
     await body.closed()

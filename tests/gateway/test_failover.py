@@ -319,7 +319,7 @@ async def test_an_answer_that_is_too_large_is_not_asked_for_again(rig: Rig) -> N
     answer = await gateway.post(GOOD)
     assert (answer.status, answer.error["code"]) == (502, "upstream_answer_too_large")
     assert (len(upstream.calls), len(other.calls)) == (1, 0)
-    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
 
 
 async def _huge(call: Call) -> None:
@@ -357,6 +357,6 @@ async def test_an_upstream_that_goes_on_after_its_end_is_cut_off(rig: Rig) -> No
     async with await gateway.connect() as client:
         for count in (1, 2):
             client.post(STREAM, AUTHORIZED)
-            answer = await asyncio.wait_for(client.answer(), 2)
+            answer = await asyncio.wait_for(client.answer(), 10)
             assert answer.body == WHOLE
             await asyncio.wait_for(upstream.calls[count - 1].gone.wait(), 10)

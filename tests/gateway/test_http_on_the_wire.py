@@ -404,7 +404,7 @@ async def test_a_client_that_closes_its_side_has_left(rig: Rig) -> None:
         call = await upstream.called()
         client.writer.write_eof()
         assert await client.closed() == b""
-    await asyncio.wait_for(call.gone.wait(), 1)
+    await asyncio.wait_for(call.gone.wait(), 10)
 
 
 QUICK = ServerSettings(
@@ -427,7 +427,7 @@ async def test_a_head_that_does_not_come_ends_the_connection(rig: Rig, pieces: l
                 break
             client.send(piece)
             await asyncio.sleep(0.02)
-        assert await asyncio.wait_for(closed, 3) == b""
+        assert await asyncio.wait_for(closed, 10) == b""
         assert asyncio.get_running_loop().time() - began < 3
 
 
@@ -436,7 +436,7 @@ async def test_a_connection_that_is_not_used_again_is_closed(rig: Rig) -> None:
     async with await gateway.connect() as client:
         client.post(GOOD, AUTHORIZED)
         assert (await client.answer()).status == 200
-        assert await asyncio.wait_for(client.closed(), 3) == b""
+        assert await asyncio.wait_for(client.closed(), 10) == b""
 
 
 async def test_a_body_that_does_not_come_is_408(rig: Rig) -> None:
@@ -448,7 +448,7 @@ async def test_a_body_that_does_not_come_is_408(rig: Rig) -> None:
             await asyncio.sleep(0.01)
             if client.reader.at_eof():
                 break
-        answer = await asyncio.wait_for(client.answer(), 3)
+        answer = await asyncio.wait_for(client.answer(), 10)
         assert answer.status == 408
         assert answer.error["code"] == "request_timeout"
         assert answer.headers["connection"] == "close"
@@ -473,4 +473,4 @@ async def test_a_client_that_wants_to_close_is_told_so_and_closed(rig: Rig) -> N
         answer = await client.answer()
         assert answer.headers["connection"] == "close"
         assert answer.body.endswith(b"data: [DONE]\n\n")
-        assert await asyncio.wait_for(client.closed(), 2) == b""
+        assert await asyncio.wait_for(client.closed(), 10) == b""

@@ -131,7 +131,7 @@ async def test_a_drain_has_an_end(tmp_path: Path, twice: bool) -> None:
         if twice:
             await eventually(is_unready(served))
             served.signal()
-        assert await asyncio.wait_for(served.exit_code(), 3) == 0
+        assert await asyncio.wait_for(served.exit_code(), 10) == 0
         client.leave()
     assert json.loads(served.log[-1])["requests_cut_off"] == 1
 

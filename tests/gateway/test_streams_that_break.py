@@ -187,7 +187,7 @@ async def test_silence_and_endless_streams_end_in_time(rig: Rig, which: str) -> 
     failed = check_whole(events)
     assert events[-2]["code"] == "upstream_timeout"
     assert failed["response"]["output"][0]["content"][0]["text"] == "Hello"
-    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
 
 
 async def test_the_clients_deadline_ends_a_stream(rig: Rig) -> None:
@@ -196,7 +196,7 @@ async def test_the_clients_deadline_ends_a_stream(rig: Rig) -> None:
     events = sent_events(answer.body)
     check_whole(events)
     assert events[-2]["code"] == "upstream_timeout"
-    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
 
 
 # What the upstream itself says of its failure is passed on, and only completed where it is not.
@@ -244,7 +244,7 @@ async def test_an_upstream_that_hangs_after_its_error_is_not_waited_for(
     assert [event["type"] for event in events[len(BEGUN) :]] == ["error", "response.failed"]
     assert failed["response"]["error"]["message"] == "Own words."
     assert failed["response"]["output"][0]["content"][0]["text"] == "Hello"
-    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
     broken = {"deployment": "default/primary", "outcome": "broken_stream"}
     booked = await gateway.metric("sluicegate_attempts_total", **broken)
     assert bool(booked) is (outcome is not None)
@@ -345,7 +345,7 @@ async def test_an_event_without_end_is_not_collected_for_ever(rig: Rig) -> None:
     events = sent_events((await gateway.post(STREAM)).body)
     check_whole(events)
     assert "larger than" in events[-2]["message"]
-    await asyncio.wait_for(upstream.last.gone.wait(), 1)
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
     assert sent < 50_000_000
 
 

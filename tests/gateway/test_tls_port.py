@@ -134,10 +134,10 @@ async def test_clients_that_do_not_shake_hands_hold_nothing_up(
     half.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
     assert await serial_of(gateway, trusting(authority[0]))
     for client in (*silent, half):
-        await asyncio.wait_for(client.closed(), 5)
+        await asyncio.wait_for(client.closed(), 10)
     late = await rig.client(gateway)
     gateway.stop.ask()
-    await asyncio.wait_for(gateway.ended, 3)
+    await asyncio.wait_for(gateway.ended, 10)
     late.leave()
 
 
