@@ -141,7 +141,7 @@ def repository(tmp_path: Path) -> Repository:
 
 def test_github_tells_what_a_good_change_does(repository: Repository) -> None:
     repository.change("base/models.yaml", "spec:\n  model: gpt-4.1\n", "spec:\n  model: gpt-5\n")
-    shutil.copytree(repository.clone / "overlays/staging", repository.clone / "overlays/new")
+    repository.git("mv", "overlays/staging", "overlays/new")
     ran = repository.checked_by_github()
     assert ran.failed == "", ran.said
     assert "Requirement already satisfied: sluicegate==" in ran.said
@@ -149,8 +149,8 @@ def test_github_tells_what_a_good_change_does(repository: Repository) -> None:
     new, production, staging = summary.split("### ")[1:]
     assert "+ gpt-5 (models)" in production
     assert "- gpt-4.1 (models)" in production
-    assert "spec.model" in staging
-    assert "0 to change" in new
+    assert "7 to add" in new
+    assert "7 to remove" in staging
     assert summary.count("```") == 6
 
 
