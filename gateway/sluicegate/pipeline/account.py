@@ -38,7 +38,7 @@ from sluicegate.telemetry.trace import Trace, new_span_id
 _LONGEST = 256  # characters of a name that a client or an upstream chose
 _MOST_TOKENS = 1 << 53  # of one call; what says more can't be meant
 _MOST_EXPECTED = 1_000_000_000  # tokens
-_KNOWN = 4096  # deployments, with the models that they are called for, whose names are made once
+_KNOWN = 1024  # deployments, with the models that they are called for, whose names are made once
 _NOTHING = Usage()
 _FREE = Decimal(0)
 # How a call ends, as error.type has it. What an upstream may say beside these is `_OTHER`, as

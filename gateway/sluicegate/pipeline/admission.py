@@ -46,7 +46,7 @@ from sluicegate.telemetry.logs import log
 _MOST_TOKENS = 1_000_000_000
 _MOST_MONEY = 10**15  # nano-USD, a million dollars
 _LONGEST_NAME = 64  # characters of a client's word that an error repeats
-_KNOWN = 4096  # keys, and deployments, whose subjects are made once
+_KNOWN = 1024  # keys, and deployments, whose subjects are made once
 
 
 class _Subject(NamedTuple):
@@ -329,5 +329,9 @@ def _prices(route: Route[Connector], name: str, namespace: str, minute: int) -> 
 
 def _dearest(prices: Sequence[Steps], usage: Usage) -> int:
     """What it costs at most, in nano-USD; 0: no price is known."""
-    costs = [cost for steps in prices if (cost := steps.cost(usage)) is not None]
-    return min(nano_usd(max(costs)), _MOST_MONEY) if costs else 0
+    dearest = 0
+    for steps in prices:
+        cost = steps.cost(usage)
+        if cost is not None:
+            dearest = max(dearest, nano_usd(cost))
+    return min(dearest, _MOST_MONEY)
