@@ -58,6 +58,24 @@ async def test_applied_is_published_acknowledged_and_ready(cluster: OperatedClus
     assert not operator.said("mend the roles"), operator.log
 
 
+async def test_a_price_that_nobody_knows_is_told_and_holds_nothing_up(
+    cluster: OperatedCluster,
+) -> None:
+    await cluster.start_operator()
+    await cluster.start_gateways(1)
+    provider = {"openai": {"model": "my-own", "baseURL": "https://models.example.com/v1"}}
+    await cluster.secret("s", key="sk-0123456789abcdef")
+    credentials = {"secretRef": {"name": "s", "key": "key"}}
+    await cluster.deployment("mine", provider=provider, credentials=credentials)
+    found = await cluster.ready("mine")
+    assert condition(found, "PriceUnknown")["status"] == "True"
+    assert "'my-own'" in condition(found, "PriceUnknown")["message"]
+    prices = {"input": "1", "output": "2"}
+    await cluster.deployment("mine", provider=provider, credentials=credentials, pricing=prices)
+    found = await cluster.until(MD, "mine", lambda o: condition(o, "PriceUnknown") == {})
+    assert condition(found, "Accepted")["status"] == "True"
+
+
 async def test_one_that_lags_is_told_and_then_ready(cluster: OperatedCluster) -> None:
     await cluster.start_operator()
     _, slow = await cluster.start_gateways(2)
