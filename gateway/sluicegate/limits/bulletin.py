@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 
-from sluicegate.limits.connection import RETRY, cancelled, client_of, connected
+from sluicegate.limits.connection import cancelled, client_of, stay_connected
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -87,17 +87,7 @@ class Bulletin:
 
     async def run(self) -> None:
         """Write and read, and look for the server when it is away; until cancelled."""
-        from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
-
-        while not cancelled():
-            try:
-                async with connected(self._url) as client:
-                    await self._serve(client)
-            except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-                # RuntimeError: uvloop's, of a connection that is closed
-                self._tell(type(error).__name__)
-            if not cancelled():
-                await asyncio.sleep(RETRY)
+        await stay_connected(self._url, self._serve, lambda error: self._tell(type(error).__name__))
 
     async def _serve(self, client: Redis) -> None:
         """As long as it works. Raises RedisError, OSError, TimeoutError, RuntimeError."""

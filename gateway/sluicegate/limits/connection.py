@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +39,22 @@ async def connected(url: str) -> AsyncGenerator[Redis]:
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await client.aclose()
+
+
+async def stay_connected(
+    url: str, serve: Callable[[Redis], Awaitable[None]], lost: Callable[[Exception], None]
+) -> None:
+    """`serve` over one connection after the other, until cancelled; `lost` hears why one ended."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
+
+    while not cancelled():
+        try:
+            async with connected(url) as client:
+                await serve(client)
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            lost(error)  # RuntimeError: uvloop's, of a connection that is closed
+        if not cancelled():
+            await asyncio.sleep(RETRY)
 
 
 def cancelled() -> bool:

@@ -25,7 +25,7 @@ from sluicegate.limits.claims import (
     Standing,
     settlements,
 )
-from sluicegate.limits.connection import PATIENCE, RETRY, cancelled, client_of, connected
+from sluicegate.limits.connection import PATIENCE, cancelled, client_of, stay_connected
 from sluicegate.limits.subjects import PREFIX, counts_key
 
 if TYPE_CHECKING:
@@ -151,15 +151,7 @@ class SharedStore:
 
     async def run(self) -> None:
         """Talk to the server, and look for it when it is away; until cancelled."""
-        from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
-
-        while not cancelled():
-            try:
-                async with connected(self._url) as client:
-                    await self._serve(client)
-            except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-                self._lose(error)  # RuntimeError: uvloop's, of a connection that is closed
-            await asyncio.sleep(RETRY)
+        await stay_connected(self._url, self._serve, self._lose)
 
     async def _serve(self, client: Redis) -> None:
         """One connection, for as long as it works. Raises RedisError, OSError, TimeoutError."""
