@@ -65,8 +65,9 @@ async def performs(made: Stage, page: str) -> None:
 async def test_the_pages_of_a_cluster(
     made: Stage, own_control_plane: ControlPlane, anyone: ClusterClient, tmp_path: Path
 ) -> None:
-    await performs(made, "docs/helm.md")
-    await types(made, "helm uninstall sluicegate -n sluicegate", "uninstalled")
+    for page in ("helm/sluicegate/README.md", "docs/helm.md"):
+        await performs(made, page)
+        await types(made, "helm uninstall sluicegate -n sluicegate", "uninstalled")
     crds = "kubectl delete crd modeldeployments.sluicegate.dev apikeys.sluicegate.dev"
     await types(made, crds, '"apikeys.sluicegate.dev" deleted')
     await types(made, "kubectl apply -f crds/", "modeldeployments.sluicegate.dev created")

@@ -13,8 +13,8 @@ from pathlib import Path
 from control_plane import ROOT
 
 PAGES = (
-    *("README.md", "CONTRIBUTING.md"),
-    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")),
+    *("README.md", "CONTRIBUTING.md", "changes/README.md", "helm/sluicegate/README.md"),
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 )
 LANGUAGES = frozenset({"console", "json", "python", "sh", "text", "toml", "yaml"})
 # What a reader fills in.

@@ -81,6 +81,9 @@ IN_CLUSTER: dict[str, tuple[Step, ...]] = {
         Step("kubectl sluicegate status team-a/sonnet", exactly=True),
     ),
     "docs/limits.md": (Step("kubectl get ak team-a -o jsonpath", exactly=True),),
+    "helm/sluicegate/README.md": (
+        Step("helm install sluicegate helm/sluicegate", prints="STATUS: deployed"),
+    ),
     "docs/helm.md": (
         Step("helm install sluicegate helm/sluicegate", prints="STATUS: deployed"),
         Step("kubectl create secret generic valkey", prints="created"),
