@@ -26,16 +26,6 @@ metadata:
   annotations: {{kwok.x-k8s.io/node: fake}}
   labels: {{kubernetes.io/hostname: {name}, kubernetes.io/os: linux, kubernetes.io/arch: amd64}}
 """
-DISK = """\
-apiVersion: v1
-kind: PersistentVolume
-metadata: {{name: {name}}}
-spec:
-  storageClassName: fast
-  accessModes: [ReadWriteOnce]
-  capacity: {{storage: 1Gi}}
-  hostPath: {{path: /nowhere}}
-"""
 
 
 @pytest.fixture
@@ -57,6 +47,10 @@ async def admin(own_control_plane: ControlPlane) -> AsyncIterator[ClusterClient]
         yield client
 
 
+def objects_with(values: Path | None) -> list[Any]:
+    return list(installed_objects(values))
+
+
 async def gateways(helm: Helm) -> list[dict[str, Any]]:
     """Those that are not ending."""
     told = await helm.shell(
@@ -72,8 +66,8 @@ async def test_from_the_previous_chart_to_nothing_left(
     helm: Helm, admin: ClusterClient, tmp_path: Path
 ) -> None:
     assert SEVERAL is not None
-    full = await asyncio.to_thread(lambda: list(installed_objects(SEVERAL)))
-    plain = await asyncio.to_thread(lambda: list(installed_objects(None)))
+    full = await asyncio.to_thread(objects_with, SEVERAL)
+    plain = await asyncio.to_thread(objects_with, None)
     told = await helm("install", "sluicegate", PREVIOUS, "--create-namespace", "--wait")
     (tmp_path / "first.yaml").write_text(first_model(told))
     await helm.shell(f"kubectl apply -f {tmp_path}/first.yaml")
@@ -132,21 +126,25 @@ async def test_a_namespace_with_a_release_and_objects_can_be_deleted(
 
 @pytest.mark.heavy
 @pytest.mark.timeout(400)
-async def test_with_every_values_file_all_get_ready_and_all_go(
-    helm: Helm, foreign_crds: Path, tmp_path: Path
+async def test_from_every_values_file_to_the_next_and_back(
+    helm: Helm, admin: ClusterClient, foreign_crds: Path
 ) -> None:
-    disks = (DISK.format(name=name) for name in ("one", "another"))
-    (tmp_path / "disk.yaml").write_text("---\n".join(disks))
-    await helm.shell(f"kubectl create -f {foreign_crds} -f {tmp_path}/disk.yaml")
+    await helm.shell(f"kubectl create -f {foreign_crds}")
+    for name in ("one", "another"):
+        await helm.make_disk(name)
     await helm.shell("kubectl create namespace team-a && kubectl create namespace team-b")
-    ready = "kubectl get deployment -A -o jsonpath='{.items[*].status.readyReplicas}'"
-    stateful = "kubectl get statefulset -A -o jsonpath='{.items[*].status.readyReplicas}'"
-    for values in VALUES.values():  # the first brings the CRDs, which stay
+    await helm("install", "sluicegate", CHART, "--create-namespace", "--wait")
+    for values in (*VALUES.values(), None):
         options = ("--values", values) if values is not None else ()
-        await helm("install", "sluicegate", CHART, "--create-namespace", "--wait", *options)
-        counts = (await helm.shell(ready)).split()
-        assert len(counts) == 2
-        assert await helm.shell(stateful) in {"", "1"}
-        assert all(map(int, counts))
-        await helm("uninstall", "sluicegate", "--wait")
-        await helm.shell(f"kubectl delete namespace {NAMESPACE} --timeout=60s")
+        await helm("upgrade", "sluicegate", CHART, "--wait", *options)
+        expected = await asyncio.to_thread(objects_with, values)
+        assert await missing(admin, expected) == set()
+        await helm.shell(
+            f"kubectl wait -n {NAMESPACE} --for=condition=Available --timeout=60s deployment --all"
+        )
+        workloads = await helm.shell(f"kubectl get deploy,sts -n {NAMESPACE} -o name")
+        kinds = {"Deployment", "StatefulSet"}
+        assert len(workloads.split()) == sum(each["kind"] in kinds for each in expected)
+    await helm("rollback", "sluicegate", "2", "--wait")
+    await helm("uninstall", "sluicegate", "--wait")
+    await helm.shell(f"kubectl delete namespace {NAMESPACE} --timeout=60s")

@@ -1,6 +1,8 @@
 """A release whose pods really run: the chart's arguments, tokens, volumes and probes, by helm."""
 
+import contextlib
 import json
+import sqlite3
 
 import pytest
 
@@ -52,6 +54,28 @@ async def test_from_install_to_the_first_answer_and_away_again(released: Release
     await released.nodes.until_ended(released.nodes.history)
     assert {one.exit_code for one in released.nodes.history} == {0}
     await helm.shell(f"kubectl delete namespace {NAMESPACE} --timeout=60s")
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(300)
+async def test_a_ledger_in_a_volume_outlives_the_gateways(released: ReleasedCluster) -> None:
+    helm = released.helm
+    claim = "stores.ledger.persistentVolumeClaim"
+    ledger = ("--set", f"{claim}.enabled=true,{claim}.storageClassName=fast,{claim}.size=1Gi")
+    await helm.make_disk("disk")
+    told = await helm("install", "sluicegate", CHART, "--create-namespace", "--wait", *ledger)
+    await ask_as_the_notes_say(released, told)
+    await helm("upgrade", "sluicegate", CHART, "--wait", *ledger, *MORE_WORDS)
+    await ask_as_the_notes_say(released, told)
+    await helm("uninstall", "sluicegate", "--wait")
+    await released.nodes.until_ended(released.nodes.history)
+    gateways = released.nodes.of("gateway")
+    assert len(gateways) == 2
+    (url,) = {one.environ["SLUICEGATE_STORE_URL"].rpartition("/")[2] for one in gateways}
+    (stored,) = (released.nodes.claims / "sluicegate-ledger").rglob(url)
+    with contextlib.closing(sqlite3.connect(stored)) as database:
+        assert database.execute("select count(*) from sluicegate_calls").fetchone() == (2,)
+    await helm.shell(f"kubectl get pvc -n {NAMESPACE} sluicegate-ledger")
 
 
 @pytest.mark.heavy

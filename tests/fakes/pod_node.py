@@ -83,6 +83,7 @@ class PodNodes:
         """`one_off_environ`: more variables for pods that run once."""
         self.history: list[PodProcess] = []
         self.one_off_environ = dict(one_off_environ)
+        self.claims = folder / "claims"
         self._plane = plane
         self._admin = admin
         self._folder = folder
@@ -215,6 +216,7 @@ class PodNodes:
                     pod.latest,
                     address=loopback(pod.ip),
                     folder=folder,
+                    claims=self.claims,
                 )
             except NotFound:  # CreateContainerConfigError: a kubelet tries on, too
                 with contextlib.suppress(TimeoutError):

@@ -127,14 +127,20 @@ class PodProcess:
 
 
 async def pod_process(
-    plane: ControlPlane, admin: ClusterClient, pod: Object, *, address: str, folder: Path
+    plane: ControlPlane,
+    admin: ClusterClient,
+    pod: Object,
+    *,
+    address: str,
+    folder: Path,
+    claims: Path,
 ) -> PodProcess:
     """What a kubelet does before it starts a container. NotFound: a Secret is not there yet."""
     (container,) = pod["spec"]["containers"]
     environ = await _environ(admin, pod, container)
     host, _, port = plane.url.removeprefix("https://").partition(":")
     environ |= {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-    mounts = await _mount(admin, pod, container, folder / "volumes")
+    mounts = await _mount(admin, pod, container, folder / "volumes", claims)
     environ = {name: _moved(value, mounts) for name, value in environ.items()}
     paths = os.pathsep.join(str(ROOT / root) for root in ("gateway", "operator"))
     image = {
@@ -169,18 +175,29 @@ async def _secret(admin: ClusterClient, namespace: str, name: str) -> dict[str, 
 
 
 async def _mount(
-    admin: ClusterClient, pod: Object, container: Object, folder: Path
+    admin: ClusterClient, pod: Object, container: Object, folder: Path, claims: Path
 ) -> dict[str, Path]:
     """Path in the container: the folder in its place. One below another is a folder below it."""
     volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", ())}
     mounts: dict[str, Path] = {}
     for mount in container.get("volumeMounts", ()):
-        path = mount["mountPath"]
+        path, volume = mount["mountPath"], volumes[mount["name"]]
         mounts[path] = place = folder / path.lstrip("/")
+        if "persistentVolumeClaim" in volume:
+            claim = claims / volume["persistentVolumeClaim"]["claimName"]
+            _link(place, claim / mount.get("subPath", ""))
+            continue
         place.mkdir(parents=True, exist_ok=True)
-        for name, text in (await _contents(admin, pod, volumes[mount["name"]])).items():
+        for name, text in (await _contents(admin, pod, volume)).items():
             (place / name).write_text(text)
     return mounts
+
+
+def _link(place: Path, stored: Path) -> None:
+    """What is in a claim outlives the pod."""
+    stored.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(stored)
 
 
 async def _contents(admin: ClusterClient, pod: Object, volume: Object) -> dict[str, str]:
@@ -222,9 +239,10 @@ def _field(pod: Object, path: str) -> str:
 
 
 def _moved(value: str, mounts: Mapping[str, Path]) -> str:
-    """A path in the container, as this machine has it."""
-    inside = [path for path in mounts if value == path or value.startswith(f"{path}/")]
+    """A path in the container, be it that of a URL, as this machine has it."""
+    scheme, separator, rest = value.rpartition("://")
+    inside = [path for path in mounts if rest == path or rest.startswith(f"{path}/")]
     if not inside:
         return value
     longest = max(inside, key=len)
-    return f"{mounts[longest]}{value.removeprefix(longest)}"
+    return f"{scheme}{separator}{mounts[longest]}{rest.removeprefix(longest)}"

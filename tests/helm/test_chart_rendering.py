@@ -196,6 +196,19 @@ def test_a_claim_that_is_there_is_used() -> None:
     assert volumes["ledger"]["persistentVolumeClaim"] == {"claimName": "books"}
 
 
+def test_helm_test_asks_the_service() -> None:
+    found = rendered(None, "gateway.service.port=8080")
+    (service,) = (
+        each
+        for each in found
+        if each["kind"] == "Service" and each["metadata"]["name"] == "sluicegate"
+    )
+    (hook,) = by_name(found, "Pod").values()
+    (container,) = hook["spec"]["containers"]
+    assert service["spec"]["ports"][0]["port"] == 8080
+    assert '"http://sluicegate:8080/readyz"' in container["args"][0]
+
+
 def test_rights_end_at_the_watched_namespaces() -> None:
     found = rendered(VALUES["namespaced"])
     bindings = [each["metadata"] for each in found if each["kind"] == "RoleBinding"]

@@ -16,6 +16,16 @@ from helm_chart import helm_program, rendered
 from sluicegate.cluster import ClusterClient, Metadata, NotFound
 
 NAMESPACE = "gateways"
+_DISK = """\
+apiVersion: v1
+kind: PersistentVolume
+metadata: {{name: {name}}}
+spec:
+  storageClassName: fast
+  accessModes: [ReadWriteOnce]
+  capacity: {{storage: 1Gi}}
+  hostPath: {{path: /nowhere}}
+"""
 _PATIENCE = "90s"
 
 
@@ -63,6 +73,10 @@ class Helm:
         )
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
+
+    async def make_disk(self, name: str) -> None:
+        """A volume for a claim of the class `fast`; nobody looks what is on it."""
+        await self.shell(f"kubectl create -f - <<EOF\n{_DISK.format(name=name)}EOF\n")
 
 
 def installed_objects(
