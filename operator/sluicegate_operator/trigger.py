@@ -12,12 +12,14 @@ users' objects, or cost a multiple of the time and memory.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import aiohttp
@@ -30,6 +32,7 @@ from sluicegate.telemetry.logs import log
 _JOIN = 10.0  # seconds
 _PATIENCE = 0.5
 _LOOK = 1.0
+_GRACE = 5.0
 _GOODBYE = 0.25  # for TLS, whose connections are closed later than kopf closes them
 _START = 30.0  # what kopf may take until it watches
 _LONGEST_RESTART = 300.0
@@ -98,6 +101,7 @@ class Trigger:
     watches: bool = False  # whether every watch of kopf goes on
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _end: Callable[[], object] = lambda: None
 
     def start(self) -> None:
         """Begin. kopf is begun anew whenever it ends, as it does where a CRD is deleted."""
@@ -107,6 +111,8 @@ class Trigger:
     def stop(self) -> None:
         """End it, and wait for that a little."""
         self._stop.set()
+        with contextlib.suppress(RuntimeError):  # that loop has ended
+            self._end()
         if self._thread is not None:
             self._thread.join(_JOIN)
 
@@ -124,7 +130,8 @@ class Trigger:
             begun = time.monotonic()
             try:
                 asyncio.run(self._watch())
-            except Exception as error:  # noqa: BLE001 -- the thread's root: kopf's errors are of any kind
+            # The thread's root: kopf's errors are of any kind, and it cancels what it finds.
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 -- see above
                 log(logging.WARNING, f"kopf ended and is begun anew: {type(error).__name__}")
             if self._stop.wait(wait):
                 return
@@ -133,9 +140,12 @@ class Trigger:
 
     async def _watch(self) -> None:
         ending = asyncio.Event()
+        self._end = partial(asyncio.get_running_loop().call_soon_threadsafe, ending.set)
+        if self._stop.is_set():
+            return
         looking = asyncio.create_task(self._look(ending))
-        try:
-            await kopf.operator(
+        working = asyncio.create_task(
+            kopf.operator(
                 registry=self._registry(),
                 settings=_settings(),
                 standalone=True,
@@ -143,27 +153,35 @@ class Trigger:
                 namespaces=self.namespaces,
                 stop_flag=ending,
             )
-        finally:
-            self.watches = False
-            looking.cancel()
-            await asyncio.sleep(_GOODBYE)
+        )
+        # kopf may wait for ever for a task of its own that has missed that it is to end. Who
+        # leaves here has every task cancelled once more.
+        await asyncio.wait((working, looking), return_when=asyncio.FIRST_COMPLETED)
+        self.watches = False
+        looking.cancel()
+        await asyncio.wait((working,), timeout=_GRACE)
+        if working.done() and not working.cancelled():
+            working.result()
+        await asyncio.sleep(_GOODBYE)
 
     async def _look(self, ending: asyncio.Event) -> None:
-        """End kopf when it is to end, and when one of its watches has.
+        """End kopf when one of its watches has ended.
 
         It would go on without: an object that is nested more deeply than its parser goes ends the
         watch of that kind, for good and with no more than a line in the log.
         """
         wanted = len(_KINDS) * max(1, len(self.namespaces))
         begun = time.monotonic()
-        while not self._stop.is_set():
+        while not ending.is_set():
             watchers = sum(task.get_name().startswith(_WATCHER) for task in asyncio.all_tasks())
             slow = time.monotonic() - begun > _START
             if watchers < wanted and (self.watches or slow):
                 log(logging.WARNING, "a watch of kopf has ended: kopf is begun anew")
                 break
             self.watches = watchers >= wanted
-            await asyncio.sleep(_LOOK)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await ending.wait()
         ending.set()
 
     def _registry(self) -> kopf.OperatorRegistry:
