@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
             or not path.startswith(_ORIGINS)
             or len(fields) > MAX_HEADERS
             or (size > MAX_FIELD_BYTES and _too_long(target, fields))
-            or not _SINGLE.isdisjoint(repeated)
+            or (repeated and not _SINGLE.isdisjoint(repeated))
         ):
             raise _NotHttp
         self._upgrading = "upgrade" in headers and parser.should_upgrade()

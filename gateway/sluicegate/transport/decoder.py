@@ -48,6 +48,7 @@ class AnswerDecoder:
         "_begun",
         "_buffer",
         "_fields",
+        "_framing",
         "_interim",
         "_keep_alive",
         "_parser",
@@ -74,6 +75,7 @@ class AnswerDecoder:
         self.remaining = 0
         self.surplus = False
         self._fields: list[tuple[bytes, bytes]] = []
+        self._framing: list[tuple[bytes, bytes]] = []  # of them, what settles the body's length
         self._buffer = b""
         self._begun = False
         self._interim = 0
@@ -132,7 +134,12 @@ class AnswerDecoder:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header of the head, or a trailer (which is dropped)."""
-        self._fields.append((name, value))
+        # RFC 9112 section 5.1: white space around a value is no part of it; llhttp strips only
+        # what is before it.
+        field = (name.lower(), value.rstrip(b" \t"))
+        self._fields.append(field)
+        if field[0] in _FRAMING_NAMES:
+            self._framing.append(field)
 
     def on_message_complete(self) -> None:
         """Note the end of a chunked body; other framings don't ask the parser."""
@@ -182,7 +189,7 @@ class AnswerDecoder:
         if b"\r\n " in head or b"\r\n\t" in head or b"\0" in head:
             raise FramingFault("a header is folded over two lines, or holds NUL")
         self._begun = False
-        self._fields = []
+        self._fields, self._framing = [], []
         parser = HttpResponseParser(self)
         try:
             parser.feed_data(head)
@@ -193,13 +200,10 @@ class AnswerDecoder:
             return self._skip_interim(status)
         if status > 599:
             raise FramingFault("the status code is out of range")
-        fields, self._fields = self._fields, []
-        if len(fields) > MAX_HEADERS:
+        if len(self._fields) > MAX_HEADERS:
             raise FramingFault("the answer has too many headers")
         self.status = status
-        # RFC 9112 section 5.1: white space around a value is no part of it; llhttp strips only
-        # what is before it.
-        self.headers = [(name.lower(), value.rstrip(b" \t")) for name, value in fields]
+        self.headers, self._fields = self._fields, []
         self._decide_framing(head, parser)
         return True
 
@@ -214,15 +218,14 @@ class AnswerDecoder:
         lengths: list[bytes] = []
         codings: list[bytes] = []
         closes = False
-        for name, value in self.headers:
-            if name in _FRAMING_NAMES:
-                if name == b"content-length":
-                    lengths.append(value)
-                elif name == b"transfer-encoding":
-                    codings.append(value)
-                elif value.lower() != b"keep-alive":
-                    # Options are seldom anything else; an unknown one costs the connection only.
-                    closes = True
+        for name, value in self._framing:
+            if name == b"content-length":
+                lengths.append(value)
+            elif name == b"transfer-encoding":
+                codings.append(value)
+            elif value.lower() != b"keep-alive":
+                # Options are seldom anything else; an unknown one costs the connection only.
+                closes = True
         http11 = head.startswith(_VERSIONS[0])
         self._keep_alive = http11 and not closes
         length = _content_length(lengths, codings)
