@@ -65,6 +65,8 @@ async def performs(made: Stage, page: str) -> None:
 async def test_the_pages_of_a_cluster(
     made: Stage, own_control_plane: ControlPlane, anyone: ClusterClient, tmp_path: Path
 ) -> None:
+    nothing = Step("kubectl sluicegate status", code=1, prints="does not have the kinds")
+    await made.perform(Command("", 0, "sh", nothing.starts), nothing)
     for page in ("helm/sluicegate/README.md", "docs/helm.md"):
         await performs(made, page)
         await types(made, "helm uninstall sluicegate -n sluicegate", "uninstalled")

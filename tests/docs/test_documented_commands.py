@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from documented import page_folder, paired
+from documented import blocks, page_folder, paired
 from documented_scenes import CLIENT_KEY, LOCAL
 from documented_stage import Stage, stage
 from ledger_records import encoded, recently
@@ -22,6 +24,7 @@ from sluicegate.ledger import CallRecord
 from sluicegate.ledger.sqlite import SqliteStore
 from stand_in_providers import stand_in_providers
 
+LOGGED = [block for block in blocks("README.md") if '"manifests loaded"' in block.text]
 HEAD = "apiVersion: sluicegate.dev/v1alpha1\n"
 LITELLM = """\
 model_list:
@@ -174,3 +177,19 @@ async def test_what_a_page_says_to_type(page: str, tmp_path: Path) -> None:
         await asyncio.to_thread(PREPARED.get(page, _nothing), made)
         for command, step in paired(page, LOCAL[page]):
             await made.perform(command, step)
+
+
+async def test_a_change_is_live_as_the_readme_says(tmp_path: Path) -> None:
+    [shown] = [json.loads(block.text.replace("…", "0").replace(":0}", ":0.5}")) for block in LOGGED]
+    async with stage(tmp_path, {}) as made:
+        await made.serve("make run")
+        path = made.folder / "examples" / "quickstart" / "echo.yaml"
+        story = re.compile(r"(name: storyteller.*?text: )[^\n]*", re.DOTALL)
+        text, changes = story.subn(r'\1"Another story."', path.read_text())
+        assert changes == 1
+        path.write_text(text)
+        [told] = await made.until_printed(f'"message":"{shown["message"]}","load":2')
+        assert json.loads(told).keys() == shown.keys()
+        asked = "curl -s http://127.0.0.1:4000/v1/responses -H 'content-type: application/json'"
+        _, answer = await made.run(f"""{asked} -d '{{"model": "storyteller", "input": "Tell"}}'""")
+        assert "Another story." in answer

@@ -78,10 +78,18 @@ class Stage:
         completed = '"status":"completed"' in printed.replace(" ", "")
         assert (code, completed) == (0, True), (step.starts, printed)
 
+        await self.until_printed(step.prints)
+
+    async def until_printed(self, text: str) -> list[str]:
+        """The lines of the server that have this, once there is one."""
+        found: list[str] = []
+
         async def said() -> bool:
-            return any(step.prints in line for line in self.output)
+            found[:] = [line for line in self.output if text in line]
+            return bool(found)
 
         await eventually(said, _SECONDS)
+        return found
 
     async def run(self, text: str, *, reads: str = "") -> tuple[int, str]:
         """The exit status, and what was printed to either stream."""
