@@ -393,6 +393,25 @@ async def _refusal(tenant: OperatedCluster, name: str, spec: dict[str, Any]) -> 
     return None
 
 
+async def test_a_private_model_is_reached_neither_by_name_nor_by_fallback(
+    tenancy: Tenancy,
+) -> None:
+    await tenancy.home.deployment("private", provider={"echo": {"text": "private words"}})
+    await tenancy.home.ready("private")
+    hidden = f"private@{tenancy.home.namespace}"
+    pool = {"fallbacks": [{"model": hidden}]}
+    await tenancy.tenant.deployment("through", suspended=True, pool=pool)
+    found = await tenancy.tenant.until(
+        MODEL_DEPLOYMENTS, "through", lambda one: reason(one, "ResolvedRefs") == "FallbackNotFound"
+    )
+    assert hidden in condition(found, "ResolvedRefs")["message"]
+    for model in ("private", hidden, "through"):
+        status, text, _ = await tenancy.ask("tenant", model)
+        assert status >= 400, model
+        assert "private words" not in text
+    assert tenancy.outside.asked == []
+
+
 async def test_a_name_stays_with_whoever_shared_it_first(tenancy: Tenancy) -> None:
     thief = {"model": "gpt", "allowedNamespaces": {"from": "All"}, "pricing": {"input": "0"}}
     await tenancy.other.deployment("thief", **thief)
