@@ -255,7 +255,7 @@ async def test_through_any_bad_bundle_the_last_good_one_serves(site: Site) -> No
         await site.forge(sequence=1)
         await until_told(gateway, "the bundle has sequence 1; 2 serves")
 
-        publication = plan(site.standing, saying("torn", *more))
+        publication = plan(site.standing, saying("torn", *more), fold=True)
         assert publication is not None
         await site.write(publication.index)
         await until_told(gateway, "does not hold what the index names")
