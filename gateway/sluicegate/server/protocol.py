@@ -122,7 +122,9 @@ class Connection(asyncio.Protocol):
         """The client has gone: nobody is left to be answered."""
         del exc
         self.transport = None
-        self._parser = None
+        # These refer back to this object: without them it is freed at once.
+        self._parser = self._incoming = None
+        self._waiting.clear()
         self._server.connections.discard(self)
         self.resume_writing()
         if self._timer is not None:
