@@ -226,6 +226,9 @@ async def test_end_users_have_limits_of_their_own(rig: Rig) -> None:
     assert statuses == [200, 429, 429, 429]
     refused = await ask({"user": "anna"})
     assert "end user 'anna' of key default/team" in refused.error["message"]
+    told = [refused.headers[f"x-ratelimit-{name}-requests"] for name in ("limit", "remaining")]
+    assert told == ["1", "0"]
+    assert "retry-after" in refused.headers
     assert (await ask({"user": "berta"})).status == 200
     assert (await ask({})).status == 200
     assert (await ask({})).status == 200
