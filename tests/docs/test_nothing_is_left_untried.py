@@ -17,7 +17,7 @@ from bench import options
 from click.testing import CliRunner
 
 from control_plane import ROOT
-from documented import LANGUAGES, PAGES, Block, Step, blocks, commands, mentioned, paired
+from documented import LANGUAGES, PAGES, Block, Step, blocks, commands, mentioned, paired, typed
 from documented_scenes import IN_CLUSTER, LOCAL, MENTIONED, OTHERS, RUN_IN_CLUSTER
 from sluicegate.cli import main, plugin
 from sluicegate.cli.lint import lint
@@ -150,7 +150,7 @@ def test_no_exception_is_of_a_command_that_is_gone() -> None:
     assert set(MENTIONED) <= said
 
 
-@pytest.mark.parametrize("text", [text for text, why in MENTIONED.items() if why == RUN_IN_CLUSTER])
+@pytest.mark.parametrize("text", [each for each in MENTIONED if MENTIONED[each] == RUN_IN_CLUSTER])
 def test_what_is_said_to_be_run_in_a_cluster_is(text: str) -> None:
     typed = [step.starts for steps in IN_CLUSTER.values() for step in steps]
     source = (ROOT / "tests" / "cluster" / "test_documented_commands.py").read_text("utf-8")
@@ -173,3 +173,31 @@ def understood(group: click.Group, words: list[str]) -> None:
     for word in words:
         if word.startswith("-"):
             assert word.partition("=")[0] in known, f"{command.name} has no option {word}"
+
+
+# ------------------------------------------------------------------------------- of this test itself
+
+
+def test_a_command_without_a_step_and_a_step_without_a_command_are_told() -> None:
+    steps = LOCAL["docs/plan.md"]
+    with pytest.raises(AssertionError, match=r"docs/plan.md:\d+: sluicegate plan .* has no step"):
+        paired("docs/plan.md", steps[:-1])
+    with pytest.raises(AssertionError, match="has no command 'sluicegate fly' any more"):
+        paired("docs/plan.md", (*steps, Step("sluicegate fly")))
+    with pytest.raises(AssertionError, match="comes where the scene of this page has 'sluicegate"):
+        paired("docs/plan.md", (Step("sluicegate fly"), *steps[1:]))
+
+
+def test_what_is_typed_is_told_from_what_is_printed() -> None:
+    text = "$ kubectl get md \\\n    -o yaml\nkind: A\n\n$ true\n"
+    found = list(typed(Block("page.md", 7, "console", text)))
+    assert [each.text for each in found] == ["kubectl get md \\\n    -o yaml", "true"]
+    assert [(each.line, each.printed) for each in found] == [(8, "kind: A\n\n"), (12, "")]
+    found = list(typed(Block("page.md", 7, "sh", "one\n\ntwo \\\n  three\n")))
+    assert [each.text for each in found] == ["one", "two \\\n  three"]
+
+
+def test_an_unknown_command_or_option_is_not_understood() -> None:
+    for words in (["fly"], ["lint", "--fly"], ["key", "fly"], ["status", "--by"]):
+        with pytest.raises(AssertionError, match=r"there is no command|has no option"):
+            understood(main, words)

@@ -92,11 +92,11 @@ def commands(page: str) -> list[Command]:
         if block.language == "python":
             found.append(Command(page, block.line + 1, "python", block.text))
         elif block.language in {"sh", "console"}:
-            found += _typed(block)
+            found += typed(block)
     return found
 
 
-def _typed(block: Block) -> Iterator[Command]:
+def typed(block: Block) -> Iterator[Command]:
     """The lines of a block that are typed; the others are printed by what was typed before."""
     prompt = "$ " if block.language == "console" else ""
     typed, printed, begun = "", "", 0
