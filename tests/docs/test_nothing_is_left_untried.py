@@ -175,7 +175,7 @@ def understood(group: click.Group, words: list[str]) -> None:
             assert word.partition("=")[0] in known, f"{command.name} has no option {word}"
 
 
-# ------------------------------------------------------------------------------- of this test itself
+# ------------------------------------------------------------------------------ of this test itself
 
 
 def test_a_command_without_a_step_and_a_step_without_a_command_are_told() -> None:
