@@ -52,7 +52,7 @@ async def test_from_install_to_the_first_answer_and_away_again(released: Release
 
     await helm("uninstall", "sluicegate", "--wait")
     await released.nodes.until_ended(released.nodes.history)
-    assert {one.exit_code for one in released.nodes.history} == {0}
+    assert {(one.exit_code, one.starts) for one in released.nodes.history} == {(0, 1)}
     await helm.shell(f"kubectl delete namespace {NAMESPACE} --timeout=60s")
 
 
@@ -119,6 +119,7 @@ async def test_rolling_restarts_upgrades_and_rollbacks_break_no_stream(
     drained = [said(one, "draining")["requests_in_flight"] for one in ended]
     assert sum(drained) > 50, drained
     assert [said(one, "stopped")["requests_cut_off"] for one in ended] == [0] * 9
+    assert {one.starts for one in released.nodes.history} == {1}
     assert [one.name for one in released.nodes.history if one.peak_memory > limit(one)] == []
 
 

@@ -28,7 +28,6 @@ from sluicegate.cluster import (
     Access,
     ClusterClient,
     NotFound,
-    ObjectKey,
     Reflector,
     ResourceType,
 )
@@ -49,12 +48,10 @@ def loopback(pod_ip: str) -> str:
 class _Pod:
     """One pod that is being run."""
 
-    key: ObjectKey
     latest: Object = field(repr=False)
     ip: str = ""
     ending: asyncio.Event = field(default_factory=asyncio.Event)
     process: PodProcess | None = None
-    restarts: int = 0
     started: bool = False
     ready: bool = False
     exit_code: int | None = None
@@ -82,7 +79,7 @@ class PodNodes:
     ) -> None:
         """`one_off_environ`: more variables for pods that run once."""
         self.history: list[PodProcess] = []
-        self.one_off_environ = dict(one_off_environ)
+        self._one_off_environ = dict(one_off_environ)
         self.claims = folder / "claims"
         self._plane = plane
         self._admin = admin
@@ -161,16 +158,16 @@ class PodNodes:
         while True:
             await self._news.wait()
             self._news.clear()
-            for key, pod in self._reflector.objects.items():
-                self._take(key, pod)
+            for pod in self._reflector.objects.values():
+                self._take(pod)
 
-    def _take(self, key: ObjectKey, latest: Object) -> None:
+    def _take(self, latest: Object) -> None:
         if latest["spec"].get("nodeName") not in self._names:
             return
         uid = latest["metadata"]["uid"]
         if uid not in self._pods:
             ip = f"{self._network}.{len(self._pods) + 1}"
-            self._pods[uid] = _Pod(key, latest, ip)
+            self._pods[uid] = _Pod(latest, ip)
             self._tasks[uid] = asyncio.create_task(self._live(self._pods[uid]))
         pod = self._pods[uid]
         pod.latest = latest
@@ -198,7 +195,6 @@ class PodNodes:
             pod.started = pod.ready = False
             if pod.once or pod.ending.is_set():
                 break
-            pod.restarts += 1
             await self._tell(pod)
             await asyncio.sleep(1)
         await self._tell(pod)
@@ -223,7 +219,7 @@ class PodNodes:
                     await asyncio.wait_for(pod.ending.wait(), _SECRET_WAIT)
                 continue
             if pod.once:
-                pod.process.environ = {**pod.process.environ, **self.one_off_environ}
+                pod.process.environ = {**pod.process.environ, **self._one_off_environ}
             self.history.append(pod.process)
             return
 
@@ -338,7 +334,7 @@ def _status(pod: _Pod) -> dict[str, object]:
                 "imageID": "",
                 "ready": pod.ready,
                 "started": pod.started,
-                "restartCount": pod.restarts,
+                "restartCount": max(pod.process.starts - 1, 0) if pod.process is not None else 0,
                 "state": state,
             }
         ],
@@ -356,6 +352,3 @@ async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
     failures = [one for one in ended if isinstance(one, Exception)]
     if failures:
         raise failures[0]
-
-
-__all__ = ["NODES", "PodNodes", "loopback"]

@@ -50,6 +50,7 @@ class PodProcess:
     mounts: Mapping[str, Path]
     log: list[str] = field(default_factory=list[str], repr=False)
     process: asyncio.subprocess.Process | None = field(default=None, repr=False)
+    starts: int = 0
     peak_memory: int = 0
 
     @property
@@ -81,6 +82,7 @@ class PodProcess:
 
     async def run(self) -> None:
         """Until it ends by itself or is signalled."""
+        self.starts += 1
         self.process = process = await asyncio.create_subprocess_exec(
             *self._command(),
             env=self.environ,

@@ -24,13 +24,11 @@ class ServiceBalancer:
 
     def __init__(self, admin: ClusterClient, namespace: str, name: str) -> None:
         self.port = 0
-        self.refused = 0  # connections for which there was no endpoint
-        self._news = asyncio.Event()
         self._reflector = Reflector(
             admin,
             ENDPOINT_SLICES,
             json.loads,
-            on_change=lambda _: self._news.set(),
+            on_change=lambda _: None,
             namespace=namespace,
             label_selector=f"kubernetes.io/service-name={name}",
         )
@@ -46,12 +44,6 @@ class ServiceBalancer:
             for endpoint in found.get("endpoints") or ()
             if endpoint["conditions"]["ready"]
         ]
-
-    async def until_endpoints(self, count: int) -> None:
-        """Wait until there are this many."""
-        while len(self.endpoints) != count:
-            self._news.clear()
-            await self._news.wait()
 
     @contextlib.asynccontextmanager
     async def listening(self) -> AsyncGenerator[ServiceBalancer]:
@@ -78,13 +70,11 @@ class ServiceBalancer:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.endpoints:
-            self.refused += 1
-            return
+            return  # as a Service without endpoints: there is nobody
         host, port = random.choice(self.endpoints)
         try:
             far_reader, far_writer = await asyncio.open_connection(host, port)
         except OSError:
-            self.refused += 1
             return
         try:
             async with asyncio.TaskGroup() as group:
