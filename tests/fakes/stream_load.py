@@ -61,7 +61,7 @@ class StreamLoad:
             try:
                 await one()
             except (OSError, EOFError, AssertionError, TimeoutError) as error:
-                self.failures.append(f"{one.__name__} {error!r}")
+                self.failures.append(repr(error))
                 await asyncio.sleep(_PAUSE)
 
     async def _stream(self, model: str) -> None:
