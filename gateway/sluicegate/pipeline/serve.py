@@ -283,24 +283,23 @@ async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
     source = opened.source
     events: list[Event] | None = opened.events
     told: AttemptFailed | None = None  # by an `error` event, which nothing but the end may follow
+    given_up: asyncio.TimerHandle | None = None  # once it has told an error
     try:
-        async with asyncio.timeout(None) as patience:
-            while events is not None:
-                relay.write(events)
-                if relay.terminal is not None:
-                    source.finish()
-                    _book_end(running, events)
-                    return
-                if told is None and (told := _told_error(running, events)) is not None:
-                    patience.reschedule(asyncio.get_running_loop().time() + _LAST_WORDS)
-                await relay.drain()
-                events = await next_events(running.target, source)
+        while events is not None:
+            relay.write(events)
+            if relay.terminal is not None:
+                source.finish()
+                _book_end(running, events)
+                return
+            if told is None and (told := _told_error(running, events)) is not None:
+                loop = asyncio.get_running_loop()
+                given_up = loop.call_later(_LAST_WORDS, source.abort)
+            await relay.drain()
+            events = await next_events(running.target, source)
         raise broken(f"deployment {running.target.label} ended before its terminal event")
-    except (AttemptFailed, TimeoutError) as ended:
+    except AttemptFailed as ended:
         source.abort()
         failure = told or ended
-        if not isinstance(failure, AttemptFailed):
-            raise
         if failure.outcome.blames:
             running.broke(failure)
         else:
@@ -311,6 +310,8 @@ async def _relay(opened: OpenStream, running: Running, relay: Relay) -> None:
         running.abandoned(relay.so_far())
         raise
     finally:
+        if given_up is not None:
+            given_up.cancel()
         running.end()
 
 
