@@ -329,9 +329,7 @@ def _prices(route: Route[Connector], name: str, namespace: str, minute: int) -> 
 
 def _dearest(prices: Sequence[Steps], usage: Usage) -> int:
     """What it costs at most, in nano-USD; 0: no price is known."""
-    dearest = 0
+    most = 0
     for steps in prices:
-        cost = steps.cost(usage)
-        if cost is not None:
-            dearest = max(dearest, nano_usd(cost))
-    return min(dearest, _MOST_MONEY)
+        most = max(most, steps.expected_nano_usd(usage.input_tokens, usage.output_tokens))
+    return min(most, _MOST_MONEY)
