@@ -44,7 +44,7 @@ _LONGEST = 60.0
 
 
 class Publisher:
-    """The one writer of a bundle. `clock` is Unix time in seconds."""
+    """The one writer of a bundle. `clock` is Unix time in seconds, `monotonic` for pauses."""
 
     def __init__(
         self,
@@ -52,11 +52,13 @@ class Publisher:
         namespace: str,
         config_name: str,
         clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._namespace = namespace
         self._config_name = config_name
         self._clock = clock
+        self._monotonic = monotonic
         self._versions: dict[str, str | None] = {}
         self._known = False
         self._own: int | None = None  # the sequence that we have published last
@@ -65,7 +67,7 @@ class Publisher:
         self.standing = Standing.nothing()
         # By a monotonic clock: the last publication, the last one of whole shards, the first one
         # after that, and the last try to tidy.
-        self._last = self._whole = self._first_change = self._tidied = time.monotonic()
+        self._last = self._whole = self._first_change = self._tidied = monotonic()
 
     @property
     def sequence(self) -> int:
@@ -82,10 +84,12 @@ class Publisher:
         """When `tidy` has something to do (a monotonic clock's seconds); None: nothing."""
         if not self._known or self.standing.bundle is None:
             return None
-        again = self._tidied + _CALM
+        dues: list[float] = []
         if self.standing.bundle.changes:
-            return max(again, min(self._last + _CALM, self._first_change + _LONGEST))
-        return max(again, self._whole + _CALM) if tidying(self.standing)[0] else None
+            dues.append(min(self._last + _CALM, self._first_change + _LONGEST))
+        if tidying(self.standing)[0]:
+            dues.append(self._whole + _CALM)
+        return max(self._tidied + _CALM, min(dues)) if dues else None
 
     def is_own(self, name: str, meta: ObjectMeta | None) -> bool:
         """Whether a Secret of the bundle is as it was last written or read, or was before."""
@@ -145,18 +149,19 @@ class Publisher:
     async def tidy(self, highest_seen: int) -> None:
         """Move changes from the index into the shards, or what they supersede out of them.
 
-        What is superseded may be a credential. Raises as `publish` does.
+        What is superseded may be a credential: it goes also while changes keep coming. Raises as
+        `publish` does.
         """
-        self._tidied = time.monotonic()
+        now = self._tidied = self._monotonic()
         bundle = self.standing.bundle
         if not self._known or bundle is None:
             return
-        if bundle.changes:
+        writes, standing = tidying(self.standing)
+        if bundle.changes and not (writes and now >= self._whole + _CALM):
             publication = await self._plan(bundle.config, highest_seen, fold=True)
             if publication is not None:
                 await self._put(publication)
             return
-        writes, standing = tidying(self.standing)
         self._known = False
         await self._write_all(writes)
         self._known = True
@@ -180,7 +185,7 @@ class Publisher:
         self._known = True
         self.standing = after
         self._own = self.sequence
-        self._last = time.monotonic()
+        self._last = self._monotonic()
         if after.bundle is None or not after.bundle.changes:
             self._whole = self._last
         elif before.bundle is None or not before.bundle.changes:

@@ -1,0 +1,73 @@
+"""Superseded contents leave the bundle's Secrets, whatever else goes on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, cast
+
+from bundle_secrets import config_of, key_entry, large_config
+from sluicegate.bundle import shard_of
+from sluicegate.cluster import (
+    ClusterClient,
+    ClusterSecret,
+    Metadata,
+    NotFound,
+    ObjectMeta,
+    ResourceType,
+)
+from sluicegate_operator.publish import Publisher
+
+LARGE = large_config(keys=1500, deployments=150)
+
+
+class _Secrets:
+    """What the publisher needs of an API server."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, Mapping[str, bytes]] = {}
+        self._versions = itertools.count(1)
+
+    async def get(self, _: ResourceType, name: str, __: type, *, namespace: str) -> ClusterSecret:
+        if name not in self.data:
+            raise NotFound(404, "NotFound", f"{namespace}/{name}")
+        return ClusterSecret(ObjectMeta(name=name), dict(self.data[name]))
+
+    async def create(
+        self, _: ResourceType, manifest: Mapping[str, Any], __: type, *, namespace: str
+    ) -> Metadata:
+        meta: ObjectMeta = manifest["metadata"]
+        assert meta.namespace == namespace
+        self.data[meta.name] = manifest["data"]
+        return Metadata(ObjectMeta(name=meta.name, resource_version=str(next(self._versions))))
+
+    async def replace(
+        self, kind: ResourceType, _: str, manifest: Mapping[str, Any], as_: type, *, namespace: str
+    ) -> Metadata:
+        return await self.create(kind, manifest, as_, namespace=namespace)
+
+
+async def test_what_is_superseded_goes_while_changes_keep_coming() -> None:
+    """A key that changes every five seconds keeps no other's old content in the Secrets."""
+    now = 1000.0
+    secrets = _Secrets()
+    publisher = Publisher(
+        cast("ClusterClient", secrets), "config", "sluicegate", lambda: now, lambda: now
+    )
+    await publisher.read_back()
+    await publisher.publish(LARGE, 0)
+    replaced = key_entry("k00007", revoked=True)
+    shard = f"sluicegate-{shard_of(replaced.id):02d}"
+    old = set(secrets.data[shard])
+    names = (f"k{number:05d}" for number in range(1500))
+    restless = next(name for name in names if shard_of(key_entry(name).id) != shard_of(replaced.id))
+    for turn in range(18):  # 90 seconds
+        now += 5.0
+        other = key_entry(restless, revoked=bool(turn % 2))
+        config = config_of({**LARGE.entries, replaced.id: replaced, other.id: other})
+        assert await publisher.publish(config, 0)
+        due = publisher.tidy_at
+        if due is not None and due <= now:
+            await publisher.tidy(0)
+    assert old.isdisjoint(secrets.data[shard])
+    assert len(secrets.data[shard]) == 1
