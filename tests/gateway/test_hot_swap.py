@@ -1,6 +1,8 @@
 """A new configuration while requests run: each ends on the one it began with."""
 
 import asyncio
+import gc
+import sys
 
 import msgspec
 import pytest
@@ -10,7 +12,9 @@ from raw_client import Answer
 from responses_wire import answer_body, frames, text_stream
 from running_gateway import AUTHORIZED, config_of, echo_entry, key_entry, openai_entry
 from scripted_upstream import Call, answers
-from sluicegate.config import ClientKey, Deployment
+from sluicegate.api.request import decode_request
+from sluicegate.config import Budget, ClientKey, Deployment, Limits
+from sluicegate.providers.contract import UpstreamCall
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
@@ -172,3 +176,21 @@ async def test_what_fails_at_the_old_address_is_not_held_against_the_new_one(rig
     assert (await gateway.post(GOOD)).body == answer_body("from the new one")
     health = msgspec.json.decode((await gateway.admin("/config")).body)["models"][0]
     assert health["deployments"][0]["state"] == "ok"
+
+
+async def test_a_credential_goes_with_its_configuration(rig: Rig) -> None:
+    """Nothing that was made for the sake of speed keeps it, once no request runs on it."""
+    upstream = await rig.upstream(answers(answer_body()))
+    limits = Limits(requests_per_minute=100)
+    key = msgspec.structs.replace(key_entry(), limits=limits, budget=Budget("5.00", "Month"))
+    deployment = msgspec.structs.replace(openai_entry(upstream.base_url), limits=limits)
+    gateway = await rig.gateway(key, deployment)
+    assert (await gateway.post(GOOD, AUTHORIZED)).status == 200
+    connector = gateway.source.store.current.snapshot.targets[deployment.id].connector
+    call = connector.translator(decode_request(GOOD), "gpt-test").request()
+    assert isinstance(call, UpstreamCall)
+    presented = call.headers
+    del connector, call
+    gateway.publish(key, openai_entry(upstream.base_url, key="sk-the-next-upstream-key"))
+    gc.collect()
+    assert sys.getrefcount(presented) == 2  # this function's, and its argument

@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import lru_cache
 from time import monotonic
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from sluicegate.framing import sse
 from sluicegate.ledger import RECORD_VERSION, CallRecord, Ledger
 from sluicegate.ledger.record import INTERRUPTED
 from sluicegate.model import Usage
+from sluicegate.pipeline.configured import configured
 from sluicegate.pricing import CATALOGUE, Priced, answer_cost
 from sluicegate.pricing.estimate import USUAL_OUTPUT, at_least, input_tokens, output_tokens
 from sluicegate.providers.contract import Connector
@@ -38,7 +38,6 @@ from sluicegate.telemetry.trace import Trace, new_span_id
 _LONGEST = 256  # characters of a name that a client or an upstream chose
 _MOST_TOKENS = 1 << 53  # of one call; what says more can't be meant
 _MOST_EXPECTED = 1_000_000_000  # tokens
-_KNOWN = 1024  # deployments, with the models that they are called for, whose names are made once
 _NOTHING = Usage()
 _FREE = Decimal(0)
 # How a call ends, as error.type has it. What an upstream may say beside these is `_OTHER`, as
@@ -330,13 +329,13 @@ class Account:
         )
 
 
-@lru_cache(maxsize=_KNOWN)
+@configured
 def priced(target: Target[Connector], model: str) -> Priced:
     """What prices are looked up by, of a target and the model's name there."""
     return Priced(target.connector.provider, model, target.deployment.pricing)
 
 
-@lru_cache(maxsize=_KNOWN)
+@configured
 def _names(target: Target[Connector], model: str, upstream_model: str) -> _Names:
     called, own_model = priced(target, upstream_model), target.deployment.upstream.model
     return _Names(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 from sluicegate.auth.authenticate import Caller
@@ -33,6 +32,7 @@ from sluicegate.limits.subjects import (
 from sluicegate.model import ApiError, Usage
 from sluicegate.pipeline.account import priced
 from sluicegate.pipeline.asking import end_user
+from sluicegate.pipeline.configured import configured
 from sluicegate.pipeline.exchange import Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
@@ -46,7 +46,6 @@ from sluicegate.telemetry.logs import log
 _MOST_TOKENS = 1_000_000_000
 _MOST_MONEY = 10**15  # nano-USD, a million dollars
 _LONGEST_NAME = 64  # characters of a client's word that an error repeats
-_KNOWN = 1024  # keys, and deployments, whose subjects are made once
 
 
 class _Subject(NamedTuple):
@@ -264,7 +263,7 @@ def _subjects(plan: Plan) -> tuple[_Subject, ...]:
     return (*subjects, _Subject(SubjectKind.END_USER, id_, words, ceiling))
 
 
-@lru_cache(maxsize=_KNOWN)
+@configured
 def _of_key(caller: Caller) -> tuple[_Subject, ...]:
     key = caller.key
     ceiling = ceiling_of(key.limits, key.budget) if key is not None else None
@@ -275,7 +274,7 @@ def _of_key(caller: Caller) -> tuple[_Subject, ...]:
     return (_Subject(SubjectKind.KEY, key_subject(label), words, ceiling),)
 
 
-@lru_cache(maxsize=_KNOWN)
+@configured
 def _of_deployment(caller: str, target: Target[Connector]) -> tuple[_Subject, ...]:
     """The deployment, and the calling namespace where the owner has set it a ceiling."""
     deployment, label = target.deployment, target.label
@@ -315,7 +314,7 @@ def _tokens(usage: Usage) -> int:
     return min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS)
 
 
-@lru_cache(maxsize=_KNOWN)
+@configured
 def _prices(route: Route[Connector], name: str, namespace: str, minute: int) -> tuple[Steps, ...]:
     """Those of the deployments that `namespace` may be sent to, each once, where they are known."""
     found = (

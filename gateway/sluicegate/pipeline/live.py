@@ -16,11 +16,13 @@ from sluicegate.config import (
     changed_steps,
     config_revision_steps,
 )
+from sluicegate.pipeline import configured
 from sluicegate.providers import PROVIDERS
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.health import States
 from sluicegate.routing.snapshot import Snapshot, Unavailable, build_steps, client_keys
 from sluicegate.telemetry.logs import log
+from sluicegate.transport import forget_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class LiveStore:
             keys = yield from KeyIndex.steps(client_keys(config), keys)
         self.current = Live(snapshot, keys, time.time())
         self.states.keep(config.entries)
+        configured.forget()
+        forget_heads()
         for id_, reason in snapshot.refused.items():
             if previous.snapshot.refused.get(id_) != reason:
                 log(logging.WARNING, "a deployment can't be called", {"reason": reason})

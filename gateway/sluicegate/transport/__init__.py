@@ -23,6 +23,7 @@ from .messages import (
     Origin,
     UpstreamRequest,
     end_to_end,
+    forget_heads,
     parse_base_url,
 )
 from .settings import Proxy, ProxySettings, TransportSettings, proxies_from_environment
@@ -47,6 +48,7 @@ __all__ = [
     "UpstreamError",
     "UpstreamRequest",
     "end_to_end",
+    "forget_heads",
     "parse_allow_list",
     "parse_base_url",
     "proxies_from_environment",

@@ -168,6 +168,11 @@ def _fixed_lines(
     return b"%b\r\n%b\r\n%b" % (start, host_line, _lines(headers)), asks_encoding
 
 
+def forget_heads() -> None:
+    """Drop what requests had in common: other credentials are presented from now on."""
+    _fixed_lines.cache_clear()
+
+
 def request_head(request: UpstreamRequest, *, absolute: bool = False, extra: Headers = ()) -> bytes:
     """Build the request head; `absolute` and `extra` are for a forward proxy.
 
