@@ -95,6 +95,24 @@ async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> 
     await asyncio.wait_for(gateway.ended, 10)
 
 
+async def test_what_was_sent_in_one_go_is_answered_to_its_end(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await go_on.wait()
+        call.answer(answer_body())
+
+    gateway, upstream = await rig.serving(script, settings=PATIENT)
+    async with await gateway.connect() as client:
+        for _ in range(3):
+            client.post(GOOD, AUTHORIZED)
+        await upstream.called()
+        gateway.stop.ask()
+        go_on.set()
+        assert [(await client.answer()).status for _ in range(2)] == [200, 200]
+    await asyncio.wait_for(gateway.ended, 10)
+
+
 async def test_without_anything_running_it_ends_at_once(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()), settings=PATIENT)
     clients = [await rig.client(gateway) for _ in range(20)]

@@ -34,11 +34,11 @@ BROKEN = {
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lines without a return": b"GET /v1/models HTTP/1.1\nHost: x\n\n",
     "a return alone": b"GET /v1/models HTTP/1.1\r\nHost: x\rX: y\r\n\r\n",
-    "no token in a header's name": b"GET /v1/models HTTP/1.1\r\nH(o)st: x\r\n\r\n",
-    "nothing in a header's name": b"GET /v1/models HTTP/1.1\r\n: x\r\n\r\n",
+    "no token in a header's name": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX(y): z\r\n\r\n",
+    "nothing in a header's name": b"GET /v1/models HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n",
     "a target without end": b"GET /" + b"a" * 200_000,
     "a header without end": b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000,
-    "a blank in a header's name": b"GET /v1/models HTTP/1.1\r\nHo st: x\r\n\r\n",
+    "a blank in a header's name": b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX y: z\r\n\r\n",
     "an asterisk": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     "a line too long": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "a header too long": b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
@@ -54,6 +54,12 @@ BROKEN = {
     "chunks twice": POST + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
     "a head without end": b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
     "nothing but blank lines": b"\r\n" * 50_000,
+    "many headers, and no end": b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X:\r\n" * 5000,
+    "a coding before chunks": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "nothing before chunks": POST + b"Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
+    "chunks of HTTP/1.0": POST.replace(b"/1.1", b"/1.0")
+    + b"Connection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
     "an unknown coding": POST + b"Transfer-Encoding: cow\r\n\r\n",
     "two content types": POST + b"Content-Type: application/json"
     b"\r\nContent-Type: text/plain\r\n\r\n",
@@ -158,7 +164,8 @@ async def test_where_the_bytes_are_cut_makes_no_difference(rig: Rig) -> None:
     gateway, upstream = await rig.serving(answers(answer_body()))
     chunks = b"Transfer-Encoding: chunked\r\n\r\n3;a=b\r\n" + GOOD[:3] + b"\r\n"
     chunks += b"%x\r\n%b\r\n0\r\nModel: other\r\n\r\n" % (len(GOOD) - 3, GOOD[3:])
-    sent = request(GOOD, AUTHORIZED) + POST + KEY + chunks + b"GET /healthz HTTP/1.1\r\n\r\n"
+    sent = request(GOOD, AUTHORIZED) + POST + KEY + chunks
+    sent += b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
     for at in range(1, len(sent), 3):
         async with await gateway.connect() as client:
             client.send(sent[:at])
@@ -279,7 +286,7 @@ async def test_thousands_of_requests_in_one_write(rig: Rig) -> None:
     gateway, _ = await rig.serving(answers(answer_body()))
     async with await gateway.connect() as client:
         for path in (b"/healthz", b"/nowhere") * 2500:
-            client.send(b"GET %b HTTP/1.1\r\n\r\n" % path)
+            client.send(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path)
         statuses = [(await client.answer()).status for _ in range(5000)]
     assert statuses == [200, 404] * 2500
 
@@ -295,7 +302,7 @@ async def test_requests_behind_one_that_takes_long_do_not_pile_up(rig: Rig) -> N
     count = 200_000
     async with await gateway.connect() as client:
         client.post(GOOD, AUTHORIZED)
-        client.send(b"GET /healthz HTTP/1.1\r\n\r\n" * count)
+        client.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * count)
         still, left = 0, 1
         while still != left:  # until nothing moves any more
             still = left
@@ -364,8 +371,9 @@ async def test_what_follows_an_ignored_upgrade_is_its_body_and_then_a_request(
         for piece in [(head + body) * 2] if at_once else [head, body, head + body[:5], body[5:]]:
             client.send(piece)
             await asyncio.sleep(0.01)
-        client.send(b"GET /healthz HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
-        client.send(b"GET /nowhere HTTP/1.1\r\n\r\n")
+        head = b" HTTP/1.1\r\nHost: x\r\n"
+        client.send(b"GET /healthz" + head + b"Connection: upgrade\r\nUpgrade: x\r\n\r\n")
+        client.send(b"GET /nowhere" + head + b"\r\n")
         assert [(await client.answer()).status for _ in range(4)] == [200, 200, 200, 404]
     assert [call.body for call in upstream.calls] == [GOOD.replace(b"gpt-test", b"gpt-real")] * 2
 

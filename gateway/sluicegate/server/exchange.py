@@ -80,10 +80,10 @@ class HttpExchange:
     """
 
     __slots__ = (
+        "_body",
         "_broken",
         "_chunked",
         "_limits",
-        "_parts",
         "_size",
         "_stream_head",
         "_waiter",
@@ -118,7 +118,7 @@ class HttpExchange:
         self.repeated = repeated
         self.keep_alive = keep_alive  # whether another request may follow its answer
         self._chunked = chunked
-        self._parts: list[bytes] = []  # of the body
+        self._body: bytes | bytearray = b""
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
         self._broken = False
@@ -132,10 +132,15 @@ class HttpExchange:
         """A part of the body. What is too large is not kept."""
         self._size += len(piece)
         if self._size > self._limits.body_bytes:
-            self._parts.clear()
+            self._body = b""
             self._wake()
             return
-        self._parts.append(piece)
+        if not self._body:
+            self._body = piece
+        elif isinstance(self._body, bytes):
+            self._body = bytearray(self._body + piece)
+        else:
+            self._body += piece  # as a list, a body of tiny chunks would take thirty times its size
         if self._size > _UNASKED and self._waiter is None:
             self._wire.pause_reading()
 
@@ -163,7 +168,7 @@ class HttpExchange:
         _check_type(self.headers)
         if not self.whole:
             await self._rest()
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return bytes(self._body)
 
     async def _rest(self) -> None:
         # RFC 9110 section 10.1.1: what HTTP/1.0 expects is ignored.

@@ -196,10 +196,10 @@ async def run(
         started(port.number, admin_port.number)
         await stop.asked.wait()
         health.draining = True
-        log(logging.INFO, "draining", {"requests_in_flight": public.active})
+        log(logging.INFO, "draining", {"requests_in_flight": port.server.busy})
         port.close()
-        await _drained(public, settings.drain_seconds, stop.insisted)
-        cut_off = public.active
+        await _drained(port.server, settings.drain_seconds, stop.insisted)
+        cut_off = port.server.busy
         # Answers that are still being read fail now, which their clients are told.
         gateway.closing.begin()
         await transport.close()
@@ -356,10 +356,10 @@ async def _background(stack: contextlib.AsyncExitStack, work: Awaitable[None]) -
     stack.push_async_callback(cancel)
 
 
-async def _drained(public: PublicPort, seconds: float, now: asyncio.Event) -> None:
+async def _drained(server: HttpServer, seconds: float, now: asyncio.Event) -> None:
     """Wait until nothing is under way, the time is over, or the second signal has come."""
     deadline = time.monotonic() + seconds
-    while public.active and not now.is_set() and time.monotonic() < deadline:
+    while server.busy and not now.is_set() and time.monotonic() < deadline:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(now.wait(), 0.05)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import chain
 from typing import Final, TypeAlias, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from sluicegate.model import ApiError
+from sluicegate.pipeline.exchange import ClientGone
 from sluicegate.pipeline.serve import request_id
 from sluicegate.server.exchange import ExchangeLimits, HttpExchange
 
@@ -174,7 +175,7 @@ class Connection(asyncio.Protocol):
                 self._read_on()
             except HttpParserError:
                 self._break()
-            if self._silent > MAX_SILENT_BYTES:
+            if self._silent > MAX_SILENT_BYTES or len(self._fields) > MAX_HEADERS:
                 self._break()
             if data and self._waiting and self._incoming is None and not self._closing:
                 self._held.insert(0, data)
@@ -237,6 +238,7 @@ class Connection(asyncio.Protocol):
             or len(fields) > MAX_HEADERS
             or (size > MAX_FIELD_BYTES and _too_long(target, fields))
             or (repeated and not _SINGLE.isdisjoint(repeated))
+            or not _is_clear(headers, version)
         ):
             raise _NotHttp
         self._upgrading = "upgrade" in headers and parser.should_upgrade()
@@ -288,15 +290,24 @@ class Connection(asyncio.Protocol):
         """Whether nothing is being served, or waits to be."""
         return not self._waiting and (self.task is None or self._rest is not None)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being served, or waits to be."""
+        return not self.idle and self.task is not None and not self.task.done()
+
     async def _serve(self) -> None:
         """Answer what comes, in its order."""
         while True:
             if self._waiting:
                 exchange = self._waiting.popleft()
                 await self._server.handler(exchange)
+                if self.writing_paused and not await _was_read(exchange):
+                    return
                 if not exchange.keep_alive:
                     self._end(exchange)
                     return
+                if self._waiting or self._held:
+                    await asyncio.sleep(0)  # others come first: what waits here may be thousands
             elif self._held:
                 held = b"".join(self._held)
                 self._held.clear()
@@ -356,6 +367,28 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
 
+async def _was_read(exchange: HttpExchange) -> bool:
+    """Wait until there is room again: who asks on and on and reads nothing fills no memory."""
+    try:
+        await exchange.drain()
+    except ClientGone:
+        exchange.abort()
+        return False
+    return True
+
+
+def _is_clear(headers: Mapping[str, str], version: str) -> bool:
+    """Whether a message has one meaning: RFC 9112, sections 3.2 (host) and 6.1 (coding).
+
+    llhttp also takes codings before `chunked`, which nothing here would undo, and codings with
+    HTTP/1.0, to which a proxy that knows none gives another end.
+    """
+    coding = headers.get("transfer-encoding")
+    if version == "1.0":
+        return coding is None
+    return "host" in headers and (coding is None or coding.lower() == "chunked")
+
+
 def _repeated(fields: list[tuple[bytes, bytes]]) -> list[str]:
     names = Counter(name.decode("latin-1").lower() for name, _ in fields)
     return [name for name, count in names.items() if count > 1]
@@ -386,6 +419,11 @@ class HttpServer:
         """A protocol for a new connection."""
         return Connection(self)
 
+    @property
+    def busy(self) -> int:
+        """How many connections carry a request that is not answered yet."""
+        return sum(connection.busy for connection in self.connections)
+
     def close_idle(self) -> None:
         """Close the connections that carry no request."""
         for connection in list(self.connections):
@@ -396,7 +434,7 @@ class HttpServer:
         """Close all of them; what is being served has so long to end, then it is cancelled."""
         self.close_idle()
         for insist in (False, True):
-            busy = [each for each in self.connections if not each.idle]
+            busy = [each for each in self.connections if each.busy]
             tasks = [each.task for each in busy if each.task is not None]
             for task in tasks:
                 if insist:

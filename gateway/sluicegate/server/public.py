@@ -32,21 +32,17 @@ _MODELS = "/models/"
 
 @dataclass(slots=True)
 class PublicPort:
-    """Handles the requests of the public port. `active` is how many are being served."""
+    """Handles the requests of the public port."""
 
     gateway: Gateway
     health: Health
-    active: int = 0
 
     async def handle(self, exchange: HttpExchange) -> None:
         """Answer one request; the root of its task, so nothing escapes but its cancellation."""
         if self.health.draining:
             exchange.keep_alive = False
-        self.active += 1
         try:
             await self._dispatch(exchange)
-            # A client that asks on and on and reads nothing must not fill the memory.
-            await exchange.drain()
         except ApiError as error:
             self._refuse(exchange, error)
         except ClientGone:
@@ -57,8 +53,6 @@ class PublicPort:
                 exchange.abort()
             else:
                 self._refuse(exchange, _internal_error())
-        finally:
-            self.active -= 1
 
     async def _dispatch(self, exchange: HttpExchange) -> None:
         path = _path(exchange.target).removeprefix("/v1")
