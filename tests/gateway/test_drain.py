@@ -95,6 +95,28 @@ async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> 
     await asyncio.wait_for(gateway.ended, 10)
 
 
+async def test_an_answer_that_was_under_way_tells_that_it_is_the_last(rig: Rig) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await (first if call.json()["input"] == "first" else second).wait()
+        call.answer(answer_body())
+
+    gateway, upstream = await rig.serving(script, settings=PATIENT)
+    async with await gateway.connect() as client, await gateway.connect() as other:
+        client.post(b'{"model":"gpt-test","input":"first"}', AUTHORIZED)
+        other.post(GOOD, AUTHORIZED)  # keeps the drain going
+        await upstream.called(2)
+        gateway.stop.ask()
+        await asyncio.sleep(0.01)
+        first.set()
+        assert (await client.answer()).headers["connection"] == "close"
+        assert await asyncio.wait_for(client.closed(), 10) == b""
+        second.set()
+        assert (await other.answer()).status == 200
+    await asyncio.wait_for(gateway.ended, 10)
+
+
 async def test_what_was_sent_in_one_go_is_answered_to_its_end(rig: Rig) -> None:
     go_on = asyncio.Event()
 

@@ -304,7 +304,7 @@ class _Port:
     def close(self) -> None:
         """Take no new connections, and end those that nobody waits on."""
         self.listener.close()
-        self.server.close_idle()
+        self.server.retire()
 
 
 @contextlib.asynccontextmanager

@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_rest",
         "_room",
         "_server",
+        "_serving",
         "_silent",
         "_target",
         "_timer",
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         self._upgrading = self._replaying = False
         self._incoming: HttpExchange | None = None  # whose body has not come whole
         self._waiting: deque[HttpExchange] = deque()  # to be served
+        self._serving: HttpExchange | None = None  # the latest that was
         self._held: list[bytes] = []  # what came while a request was served
         self._held_bytes = 0
         self._silent = 0
@@ -124,7 +126,7 @@ class Connection(asyncio.Protocol):
         del exc
         self.transport = None
         # These refer back to this object: without them it is freed at once.
-        self._parser = self._incoming = None
+        self._parser = self._incoming = self._serving = None
         self._waiting.clear()
         self._server.connections.discard(self)
         self.resume_writing()
@@ -299,7 +301,7 @@ class Connection(asyncio.Protocol):
         """Answer what comes, in its order."""
         while True:
             if self._waiting:
-                exchange = self._waiting.popleft()
+                exchange = self._serving = self._waiting.popleft()
                 await self._server.handler(exchange)
                 if self.writing_paused and not await _was_read(exchange):
                     return
@@ -359,6 +361,13 @@ class Connection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._idle_due, self._on_timer)
         else:
             self.close()
+
+    def retire(self) -> None:
+        """Close with the last answer to what has come, which is told; at once if nothing has."""
+        if self.idle:
+            self.close()
+        elif self._serving is not None and not self._waiting and not self._held:
+            self._serving.keep_alive = False
 
     def close(self) -> None:
         """Close once everything is sent."""
@@ -424,15 +433,14 @@ class HttpServer:
         """How many connections carry a request that is not answered yet."""
         return sum(connection.busy for connection in self.connections)
 
-    def close_idle(self) -> None:
-        """Close the connections that carry no request."""
+    def retire(self) -> None:
+        """Close the connections that carry no request now, the others when theirs is answered."""
         for connection in list(self.connections):
-            if connection.idle:
-                connection.close()
+            connection.retire()
 
     async def shutdown(self, seconds: float) -> None:
         """Close all of them; what is being served has so long to end, then it is cancelled."""
-        self.close_idle()
+        self.retire()
         for insist in (False, True):
             busy = [each for each in self.connections if each.busy]
             tasks = [each.task for each in busy if each.task is not None]
