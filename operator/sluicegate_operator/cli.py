@@ -125,7 +125,7 @@ def run(
         scope=Scope(
             config_namespace=namespace,
             config_name=config_name,
-            namespaces=watch_namespace,
+            namespaces=tuple(dict.fromkeys(watch_namespace)),
             selector=selector,
             require_label=require_label,
             gateway_deployment=gateway_deployment,

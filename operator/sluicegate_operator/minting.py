@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from itertools import chain
 
 from sluicegate.cluster import ClusterError
 from sluicegate.compile import Compilation, WantedKey, wanted_key
@@ -35,12 +36,15 @@ class Minting:
         self._announcer = announcer
         self._clock = clock
         self._wanted: dict[ResourceRef, WantedKey] = {}
-        self._again: dict[ResourceRef, float] = {}  # by a monotonic clock
+        # By a monotonic clock: when what failed is tried again, and when to look at a rotation that
+        # is to come, which no lost key has to wait for.
+        self._again: dict[ResourceRef, float] = {}
+        self._looks: dict[ResourceRef, float] = {}
 
     @property
     def due(self) -> float | None:
         """When to try again (a monotonic clock's seconds), None where nothing is to be tried."""
-        return min(self._again.values(), default=None)
+        return min(chain(self._again.values(), self._looks.values()), default=None)
 
     def secret_of(self, ref: ResourceRef) -> tuple[SecretRef, ...]:
         """The Secret that an ApiKey has its key minted into, if it does."""
@@ -55,6 +59,7 @@ class Minting:
             if wanted is None:
                 self._wanted.pop(ref, None)
                 self._again.pop(ref, None)
+                self._looks.pop(ref, None)
             elif self._wanted.get(ref) != wanted:
                 self._wanted[ref] = wanted
                 self._again.pop(ref, None)
@@ -64,7 +69,8 @@ class Minting:
         missing = (ResourceRef("ApiKey", one.namespace, one.name) for one in compilation.minting())
         users = (user for secret in inputs.changed_secrets for user in compilation.users_of(secret))
         now = time.monotonic()
-        asked = dict.fromkeys((*missing, *inputs.changed, *users, *self._again))
+        looks = (ref for ref, at in self._looks.items() if at <= now)
+        asked = dict.fromkeys((*missing, *inputs.changed, *users, *self._again, *looks))
         due = [ref for ref in asked if ref in self._wanted and self._again.get(ref, now) <= now]
         for ref in due[_AT_ONCE:]:  # what changes meanwhile is not to wait for all of them
             self._again[ref] = now
@@ -75,6 +81,7 @@ class Minting:
 
     async def _mint(self, ref: ResourceRef, wanted: WantedKey) -> bool:
         self._again.pop(ref, None)
+        self._looks.pop(ref, None)
         before = self._world.touched
         try:
             minted = await self._credentials.mint(wanted, self._clock())
@@ -84,7 +91,7 @@ class Minting:
             return False
         to_come = 0.0 if wanted.rotation is None else wanted.rotation.requested_at - self._clock()
         if to_come > 0:
-            self._again[ref] = time.monotonic() + min(to_come, _LOOK)
+            self._looks[ref] = time.monotonic() + min(to_come, _LOOK)
         if minted is not None:
             self._tell(ref, minted)
         return minted is not None or (self._world.touched and not before)

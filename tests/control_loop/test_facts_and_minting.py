@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from sluicegate.auth.keys import key_id
-from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterSecret, ResourceType
+from sluicegate.cluster import (
+    API_KEYS,
+    MODEL_DEPLOYMENTS,
+    ClusterClient,
+    ClusterSecret,
+    ResourceType,
+)
 from sluicegate.compile import Rotation, Settings, WantedKey, compile_all
 from sluicegate.resources import Secret, SecretRef
+from sluicegate_operator.credentials import Credentials
+from sluicegate_operator.events import Announcer
 from sluicegate_operator.facts import Held, facts_of
 from sluicegate_operator.minted import (
     first_key,
@@ -20,6 +28,7 @@ from sluicegate_operator.minted import (
     owner_uid,
     requested_at,
 )
+from sluicegate_operator.minting import Minting
 from sluicegate_operator.objects import Observed, decoder
 from sluicegate_operator.status.judge import Facts
 from sluicegate_operator.status.values import Columns
@@ -145,3 +154,33 @@ def test_what_was_never_accepted_shows_what_it_asks_for() -> None:
     named = told(MODEL_DEPLOYMENTS, {"provider": {}, "model": "gpt-*"})
     assert named.columns == Columns(model="gpt-*")
     assert told(MODEL_DEPLOYMENTS, {"provider": 1, "model": []}).columns == Columns()
+
+
+class _Minted:
+    """Mints at once, and remembers whose keys."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def mint(self, wanted: WantedKey, now: float) -> None:
+        del now
+        self.asked.append(wanted.name)
+
+
+async def test_a_lost_key_does_not_wait_for_a_rotation_that_is_to_come() -> None:
+    world, credentials = World(), _Minted()
+    rotation = {"requestedAt": "2027-01-16T08:00:00Z"}  # a day later
+    key = observed(API_KEYS, {"client": {"generate": {"secretName": "s"}, "rotation": rotation}})
+    announcer = Announcer(cast("ClusterClient", None), "a")
+    minting = Minting(world, cast("Credentials", credentials), announcer, lambda: NOW)
+    world.see(key.ref, key)
+    inputs = world.snapshot()
+    compilation = compile_all(inputs, None, Settings.cluster("team"), NOW)
+    minting.note(inputs)
+    assert not await minting.run(compilation, inputs)
+    assert minting.due is not None  # it is looked at again, should the clock be set
+    world.accept(inputs)
+    nothing_new = world.snapshot()
+    assert not nothing_new.changed
+    await minting.run(compilation, nothing_new)
+    assert credentials.asked == ["a", "a"]
