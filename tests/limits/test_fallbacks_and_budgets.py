@@ -46,7 +46,7 @@ async def test_the_next_fallback_is_asked(rig: Rig) -> None:
     answer = await gateway.post(GOOD)
     assert (
         answer.headers["x-sluicegate-attempts"]
-        == "default/first=server_error(500);default/cheap=ok"
+        == "default/first=server_error(500);default/dear=too_dear;default/cheap=ok"
     )
     assert not upstreams["dear"].calls
 
@@ -55,6 +55,8 @@ async def test_without_another_the_pools_own_error_is_told(rig: Rig) -> None:
     gateway, _ = await serving(rig, "dear")
     answer = await gateway.post(GOOD)
     assert (answer.status, answer.error["message"]) == (500, "out of order")
+    told = answer.headers["x-sluicegate-attempts"]
+    assert told == "default/first=server_error(500);default/dear=too_dear"
 
 
 async def test_where_nobody_could_be_asked_the_budget_is_told(rig: Rig) -> None:

@@ -319,6 +319,13 @@ class _Course:
         else:
             self._visited.append(route)
             self._too_dear = refusal
+            namespace = self._plan.caller.namespace
+            self._plan.course.extend(
+                Skipped(target.label, "too_dear")
+                for tier in route.tiers
+                for target in tier
+                if target.admits(namespace)
+            )
 
     def _go_on(self, route: Route[Connector], name: str, done: int) -> None:
         """Leave this pool for another."""

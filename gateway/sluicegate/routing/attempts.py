@@ -136,10 +136,10 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A deployment that was not asked."""
+    """A deployment that was not asked. `too_dear`: the budget does not allow its pool."""
 
     deployment: str
-    reason: Skip
+    reason: Skip | Literal["too_dear"]
 
 
 def outcome_of_status(status: int) -> Outcome:
@@ -312,6 +312,6 @@ def describe(course: Sequence[Attempt | Skipped]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _described(deployment: str, outcome: Outcome | Skip, status: int | None) -> str:
+def _described(deployment: str, outcome: str, status: int | None) -> str:
     shown = f"({status})" if status and outcome is not Outcome.OK else ""
     return f"{deployment}={outcome}{shown}"
