@@ -109,10 +109,19 @@ def test_credentials_that_are_elsewhere_are_taken_for_granted_and_named() -> Non
         "credentials: {secretRef: {name: elsewhere, key: key}}, "
         "pool: {fallbacks: [{model: nowhere}]}"
     )
+    values = "stringData: {key: $(SLUICEGATE_TEST_UNSET)}"
+    unset = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: unset}}\n{values}\n"
     found = explained(
         [
             deployment("ambient", "model: m", namespace="default", provider=openai),
             deployment("secret", f"model: m, {secret}", namespace="default", provider=openai),
+            unset,
+            deployment(
+                "unset",
+                "model: m, credentials: {secretRef: {name: unset, key: key}}",
+                namespace="default",
+                provider=openai,
+            ),
         ],
         "m",
     )
@@ -120,6 +129,9 @@ def test_credentials_that_are_elsewhere_are_taken_for_granted_and_named() -> Non
     assert remarks == {
         "default/ambient": ("credential not checked: it is the gateway's own",),
         "default/secret": ("credential not checked: its Secret is not among the manifests",),
+        "default/unset": (
+            "credential not checked: its Secret wants an environment variable that is not set here",
+        ),
     }
 
 

@@ -43,6 +43,7 @@ _NOT_KNOWN = SecretCredential("not-known-here")  # every provider takes a single
 _SHARING = ("spec", "allowedNamespaces")
 _CREDENTIALS = ("spec", "credentials")
 _ELSEWHERE = "its Secret is not among the manifests"
+_UNSET = "its Secret wants an environment variable that is not set here"
 _AMBIENT = "it is the gateway's own"
 
 
@@ -59,11 +60,10 @@ class Imagined:
         self.unchecked: dict[str, str] = {}  # why, by namespace/name
         entries: dict[str, Entry] = {}
         for id_, entry in compilation.config.entries.items():
-            if isinstance(entry, Deployment) and self._lacks_secret(entry):
-                self.unchecked[label_of(entry)] = _ELSEWHERE
+            entries[id_] = entry
+            if isinstance(entry, Deployment) and (why := self._lacking(entry)) is not None:
+                self.unchecked[label_of(entry)] = why
                 entries[id_] = replace(entry, credential=_NOT_KNOWN)
-            else:
-                entries[id_] = entry
         self._config = Config(entries, compilation.config.revisions)
         self._connectors: dict[str, Connector] = {}
 
@@ -113,15 +113,17 @@ class Imagined:
         self._connectors[deployment.id] = connector
         return connector
 
-    def _lacks_secret(self, deployment: Deployment) -> bool:
-        """Whether its credential is missing only because a Secret is not among the manifests."""
+    def _lacking(self, deployment: Deployment) -> str | None:
+        """What its credential lacks, where that is nothing but what can't be known here."""
         ref = ResourceRef("ModelDeployment", deployment.namespace, deployment.name)
         lacking = [
             finding
             for finding in self.compilation.findings.get(ref, ())
             if finding.condition == "ResolvedRefs" and finding.path[:2] == _CREDENTIALS
         ]
-        return bool(lacking) and all(finding.external for finding in lacking)
+        if not lacking or not all(finding.external for finding in lacking):
+            return None
+        return _ELSEWHERE if lacking[0].reason == "SecretNotFound" else _UNSET
 
     def refused(self, model: str, namespace: str | None = None) -> Iterator[tuple[str, str]]:
         """Deployments of a model that are not served at all: namespace/name, and why."""
