@@ -58,6 +58,11 @@ async def test_the_file_of_an_option_then_of_the_variable_then_of_the_home(tmp_p
         await found(environ, context="home")
 
 
+async def test_where_there_is_none_both_places_are_named(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match=r"KUBECONFIG is not set, nor is .*/\.kube/config there"):
+        await found({"HOME": str(tmp_path)})
+
+
 async def test_a_program_makes_the_token(tmp_path: Path) -> None:
     answer = {"apiVersion": API, "kind": "ExecCredential", "status": {"token": SECRET}}
     path = written(tmp_path / "config", "a", user=plugin(tmp_path, printing(answer)))

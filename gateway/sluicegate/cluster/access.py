@@ -92,6 +92,8 @@ def load_personal_access(
     listed = _listed(environ)
     if len(listed) > 1:  # of several files some may be missing
         listed = [path for path in listed if path.exists()] or listed
+    if kubeconfig is None and not listed and not default.exists():
+        raise AccessError(f"there is no kubeconfig: KUBECONFIG is not set, nor is {default} there")
     paths = [kubeconfig] if kubeconfig is not None else listed or [default]
     try:
         found = read_kubeconfig(paths, context, plugins=True)
