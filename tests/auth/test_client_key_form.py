@@ -107,6 +107,13 @@ def test_key_new_prints_the_key_alone_on_stdout_and_a_manifest_without_it_on_std
     assert key not in result.stderr
 
 
+@pytest.mark.parametrize("name", ["Ci", "c_i", "ci-", ""])
+def test_key_new_takes_only_names_that_objects_may_have(name: str) -> None:
+    result = CliRunner().invoke(key_group, ["new", "--name", name])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "an object's name has lower-case letters" in result.stderr
+
+
 def test_key_new_as_json() -> None:
     result = CliRunner().invoke(key_group, ["new", "--json"])
     made = json.loads(result.stdout)

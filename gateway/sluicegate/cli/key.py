@@ -6,6 +6,7 @@ A key is never an argument, so no process list and no shell history shows it.
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import click
@@ -19,6 +20,7 @@ from sluicegate.auth.keys import (
     key_id,
     mint,
 )
+from sluicegate.resources.fields import SUBDOMAIN
 
 _MANIFEST = """\
 apiVersion: sluicegate.dev/v1alpha1
@@ -30,13 +32,28 @@ spec:
 """
 
 
+def _object_name(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    if re.fullmatch(SUBDOMAIN, value, re.ASCII) is None:
+        raise click.BadParameter(
+            "an object's name has lower-case letters, digits, '-' and '.', "
+            "and begins and ends with a letter or digit"
+        )
+    return value
+
+
 @click.group(name="key")
 def key_group() -> None:
     """Make client keys and their hashes."""
 
 
 @key_group.command()
-@click.option("--name", default="my-key", show_default=True, help="metadata.name of the manifest")
+@click.option(
+    "--name",
+    default="my-key",
+    show_default=True,
+    callback=_object_name,
+    help="metadata.name of the manifest",
+)
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object instead")
 def new(*, name: str, as_json: bool) -> None:
     """Print a new key, once, on standard output; nothing keeps it.
