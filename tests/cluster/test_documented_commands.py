@@ -108,6 +108,9 @@ async def test_the_pages_of_a_cluster(
         await team.key("team-a", generate={"secretName": "team-a"}, budget=_budget())
         await _spend(anyone, "12.345")
         await performs(made, "docs/limits.md")
+        await team.key_ready("team-a")
+        minted = "kubectl get secret team-a -o jsonpath='{.data.key}' | base64 -d"
+        await types(made, minted, "sk-sg-")
     ours = "kubectl delete secret -n sluicegate -l app.kubernetes.io/managed-by=sluicegate"
     await types(made, ours, '"sluicegate" deleted')
 

@@ -110,6 +110,7 @@ OTHERS: dict[str, tuple[Step, ...]] = {
     "docs/image.md": (
         Step("docker build", not_run=_NO_ENGINE),
         Step("docker run", not_run=_NO_ENGINE),
+        Step("docker run", not_run=_NO_ENGINE),
     ),
 }
 
@@ -129,6 +130,7 @@ MENTIONED: dict[str, str] = dict.fromkeys(
         "kubectl get md,ak -A -o yaml",
         "kubectl get modeldeployments",
         "kubectl get secret <config-name> -o jsonpath='{.data.index}' | base64 -d",
+        "kubectl get secret NAME -o jsonpath='{.data.key}' | base64 -d",
         "kubectl wait --for=condition=Ready",
         "helm install --take-ownership",
     ),
