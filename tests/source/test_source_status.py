@@ -114,7 +114,7 @@ async def test_what_somebody_should_look_at_is_logged_once(
     assert (status.ok, status.problems) == (True, ())
     ((level, line),) = [each for each in lines(caplog) if "price" in each[1]]
     assert level == logging.WARNING
-    assert "ModelDeployment default/mine: no price is known for 'my-own'" in line
+    assert "a.yaml: ModelDeployment default/mine: no price is known for 'my-own'" in line
     assert line.endswith("; served as it is written")
     (served.root / "b.yaml").write_text(echo("b"))
     assert (await served.source.load()).loads == 2

@@ -83,7 +83,7 @@ class Reporter:
         kept: dict[ResourceRef, _Told] = {}
         if compilation is not None:
             findings = _with_refusals(compilation, refused)
-            wrong, doubtful = yield from _by_severity(findings)
+            wrong, doubtful = yield from _by_severity(findings, compilation.inputs.resources)
             for ref in wrong:
                 if ref in told:
                     continue
@@ -124,11 +124,11 @@ class Reporter:
 
 
 def _by_severity(
-    findings: Mapping[ResourceRef, tuple[Finding, ...]],
+    findings: Mapping[ResourceRef, tuple[Finding, ...]], resources: Mapping[ResourceRef, Resource]
 ) -> Generator[None, None, tuple[list[ResourceRef], tuple[str, ...]]]:
     """The objects with an error, and all warnings in words; in order.
 
-    Warnings are told without their lines, which would take as long to find as those of errors.
+    Warnings are told with their files only: lines would take as long to find as those of errors.
     """
     wrong: list[ResourceRef] = []
     doubtful: list[tuple[ResourceRef, str]] = []
@@ -138,7 +138,12 @@ def _by_severity(
         doubtful += ((ref, one.message) for one in found if one.severity == "warning")
         if count % _STEP == 0:
             yield
-    words = (f"{ref.kind} {ref.namespace}/{ref.name}: {text}" for ref, text in sorted(doubtful))
+    words: list[str] = []
+    for ref, text in sorted(doubtful):
+        resource = resources.get(ref)
+        origin = resource.origin if resource is not None else None
+        place = f"{origin.file}: " if origin is not None else ""
+        words.append(f"{place}{ref.kind} {ref.namespace}/{ref.name}: {text}")
     return sorted(wrong), tuple(words)
 
 
