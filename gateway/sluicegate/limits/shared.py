@@ -38,7 +38,6 @@ _LEASE = 60.0  # seconds that a slot stays taken without a word of its gateway
 _MARK = 86_400.0  # seconds that the last batch of settlements is remembered, to be counted once
 _MOST_SENT = 500  # settlements and reservations in one batch, so that the server is never held long
 _MOST_KEPT = 50_000  # settlements while the server is away; of more, the oldest are lost
-_REPLY_HEAD = 3
 _STANDING = 6
 
 

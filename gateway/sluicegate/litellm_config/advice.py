@@ -34,7 +34,6 @@ _REDIS = _LATER + "several gateways share limits through SLUICEGATE_LIMITS_URL=r
 _TAGS = _LATER + "give deployments a spec.model of their own, and allow it to keys by their models"
 _BUDGET = _LATER + "budgets belong to ApiKeys: spec.client.budget"
 _NOTHING = "needs nothing: "
-_AZURE = _LATER + "Azure is reached with the key of the resource"
 _LOGS = _NOTHING + "the log is one JSON object a line, and never holds prompts or answers"
 _TLS = _LATER + "certificates are always verified; --upstream-ca FILE adds a CA"
 _ENDPOINTS = _LATER + "only /v1/responses is served"

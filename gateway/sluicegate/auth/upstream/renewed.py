@@ -20,7 +20,6 @@ _THREADS = ThreadPoolExecutor(4, "credentials")
 
 # Seconds. A renewal begins this long before a value expires, for those that live long enough.
 _AHEAD = 840.0  # below botocore's own 15 minutes, so that it renews when it is asked
-_SPARE = 60.0  # a value this close to its end is not used any more
 _RECHECK = 300.0  # a value without an end (a file, say) is looked up again this often
 _PAUSE = 30.0  # between attempts to renew while the old value is still good
 _HOLD = 1.0  # a failure without an old value is told again this long without another attempt
