@@ -29,7 +29,7 @@ FORBIDDEN_WORDS = {
     "a path of one machine": re.compile(r"/(wor[k]|roo[t]|tm[p]|hom[e]/\w+|opt/whee[l]s)/"),
     "the host of a package registry": re.compile(
         r"pypi[.]org|pythonhosted[.]org|registry[.]npmjs|crates[.]io|proxy[.]golang[.]org"
-        r"|repo1?[.]maven|deb[.]debian[.]org"
+        r"|repo1?[.]maven|deb[.]debian[.]org|registry[.]k8s[.]io|docker[.]io|ghcr[.]io|quay[.]io"
     ),
     "how the work was organised": re.compile(
         r"\bissu[e]s? #?\d+|\bissue[s] show\b|\bth[i]s session\b|\bthe brie[f]\b|\bsub-?agen[t]\b",
