@@ -149,7 +149,7 @@ def test_a_rotation_that_is_to_come_waits_for_its_time() -> None:
 
 
 def test_what_was_never_accepted_shows_what_it_asks_for() -> None:
-    told_of = told(MODEL_DEPLOYMENTS, {"provider": {"openai": {"model": "m"}}, "weigth": 1})
+    told_of = told(MODEL_DEPLOYMENTS, {"provider": {"openai": {"model": "m"}}, "wieght": 1})
     assert (told_of.revision, told_of.columns) == (None, Columns(model="a", provider="openai"))
     named = told(MODEL_DEPLOYMENTS, {"provider": {}, "model": "gpt-*"})
     assert named.columns == Columns(model="gpt-*")
