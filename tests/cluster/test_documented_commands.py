@@ -17,8 +17,8 @@ from documented import Command, Step, paired
 from documented_scenes import IN_CLUSTER
 from documented_stage import Stage, stage
 from helm_chart import helm_program
-from operated_cluster import OperatedCluster, reason
-from sluicegate.cluster import API_KEYS, ClusterClient, Metadata, load_access
+from operated_cluster import Object, OperatedCluster, is_ready, reason
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient, Metadata, load_access
 
 TEAM = "team-a"
 PAGE = "docs/operations.md"
@@ -62,6 +62,10 @@ async def performs(made: Stage, page: str) -> None:
         await made.perform(command, step)
 
 
+def _served_by_three(found: Object) -> bool:
+    return is_ready(found) and found["status"]["gateways"]["summary"] == "3/3"
+
+
 async def test_the_pages_of_a_cluster(
     made: Stage, own_control_plane: ControlPlane, anyone: ClusterClient, tmp_path: Path
 ) -> None:
@@ -89,7 +93,7 @@ async def test_the_pages_of_a_cluster(
         claude = {"anthropic": {"model": "claude-sonnet-4-5"}}
         await team.deployment("sonnet", provider=claude, credentials=credentials)
         await team.key("app", secretRef={"name": "app-key", "key": "key"})
-        await team.ready("sonnet")
+        await team.until(MODEL_DEPLOYMENTS, "sonnet", _served_by_three)
         await team.until(API_KEYS, "app", lambda found: reason(found) == "SecretNotFound")
         await performs(made, PAGE)
         await types(made, "kubectl explain md.spec", "FIELDS:")

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cluster_identities import (
@@ -22,7 +23,7 @@ from cluster_identities import (
 )
 from control_plane import ROOT, ControlPlane, kubectl_program, write_kubeconfig
 from operated_cluster import Object, OperatedCluster, reason
-from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient, Metadata
 
 pytestmark = pytest.mark.usefixtures("crds")
 
@@ -38,6 +39,8 @@ metadata: {name: readers}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: readers}
 subjects: [{kind: ServiceAccount, name: tenant, namespace: HOME}]
 """
+
+DEEP = msgspec.Raw(b'{"a":' * 2_000 + b"1" + b"}" * 2_000)
 
 
 class Workstation:
@@ -169,6 +172,26 @@ async def test_what_is_live_and_what_is_to_be_changed(
 
 def _served_by(summary: str) -> Callable[[Object], bool]:
     return lambda found: found["status"]["gateways"]["summary"] == summary
+
+
+async def test_an_object_nested_deeply_hides_no_other(
+    cluster: OperatedCluster, workstation: Workstation, admin: ClusterClient
+) -> None:
+    await cluster.deployment("a", model="gpt")
+    deep: dict[str, object] = {
+        "apiVersion": MODEL_DEPLOYMENTS.api_version,
+        "kind": MODEL_DEPLOYMENTS.kind,
+        "metadata": {"name": "deep"},
+        "spec": {"provider": {"echo": {}}, "parameters": {"defaults": {"x": DEEP}}},
+    }
+    await admin.create(MODEL_DEPLOYMENTS, deep, Metadata, namespace=cluster.namespace)
+    await cluster.ready("a")
+    await cluster.until(MODEL_DEPLOYMENTS, "a", _served_by("2/2"))
+    said = await workstation.run("status", code=1)
+    assert "2/2" in said
+    assert "deep" in said
+    said = await workstation.run("explain", "gpt")
+    assert f"{cluster.namespace}/a is asked first.\n" in said
 
 
 async def test_who_would_answer_and_what_was_spent(

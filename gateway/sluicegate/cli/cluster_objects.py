@@ -26,6 +26,7 @@ from sluicegate.cluster import (
     Selection,
     load_personal_access,
 )
+from sluicegate.cluster.shallow import members, metadata_of
 from sluicegate.resources import Resource, ResourceRef
 
 GATEWAY_LABEL = "sluicegate.dev/gateway"
@@ -148,10 +149,20 @@ async def _stored(client: ClusterClient, kind: ResourceType, namespace: str | No
 def _read(content: bytes) -> Stored:
     try:
         return msgspec.json.decode(content, type=Stored)
-    except RecursionError as error:  # tens of thousands of brackets in some field
-        raise ClusterError("an object is nested too deeply to be read") from error
+    except RecursionError:  # thousands of brackets in its spec, which is not to hide the others
+        return _read_shallow(content)
     except msgspec.ValidationError:  # a status that is not the operator's
         return msgspec.json.decode(content, type=_WithoutStatus).stored()
+
+
+def _read_shallow(content: bytes) -> Stored:
+    parts = members(content)
+    metadata = msgspec.json.decode(metadata_of(content), type=ObjectMeta)
+    try:
+        status = msgspec.json.decode(parts.get("status", b"{}"), type=StoredStatus)
+    except (msgspec.ValidationError, RecursionError):  # not the operator's
+        status = StoredStatus()
+    return Stored("", metadata, msgspec.Raw(parts.get("spec", b"{}")), status)
 
 
 class _WithoutStatus(msgspec.Struct, frozen=True):

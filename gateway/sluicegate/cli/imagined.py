@@ -201,7 +201,11 @@ def _hashed(resource: Resource) -> bytes:
 def _spec(resource: Resource | None) -> Mapping[str, object]:
     if resource is None:
         return {}
-    return as_mapping(as_mapping(msgspec.json.decode(resource.manifest)).get("spec"))
+    try:
+        manifest = msgspec.json.decode(resource.manifest)
+    except RecursionError:  # which the compilation has refused
+        return {}
+    return as_mapping(as_mapping(manifest).get("spec"))
 
 
 def _refusal(findings: tuple[Finding, ...]) -> Finding | None:
