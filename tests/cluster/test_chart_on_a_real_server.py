@@ -39,7 +39,12 @@ class StrictServer:
         path = resource.path(None if resource.kind in CLUSTER_WIDE else place, metadata["name"])
         async with self._session.patch(
             f"{self._url}{path}",
-            params={"dryRun": "All", "fieldValidation": "Strict", "fieldManager": "tests"},
+            params={
+                "dryRun": "All",
+                "fieldValidation": "Strict",
+                "fieldManager": "tests",
+                "force": "true",  # other tests may have applied what is of no namespace
+            },
             headers={"Content-Type": "application/apply-patch+yaml"},
             data=json.dumps(document),
         ) as answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from time import monotonic, time
 
 import pytest
@@ -247,10 +247,11 @@ async def test_it_ends_when_it_is_told_to_whatever_it_does(valkey: ValkeyProcess
         end = monotonic() + length / 500
 
         async def work(store: SharedStore = store, end: float = end) -> None:
-            while monotonic() < end:
-                found = await store.reserve((TEN,))
-                if isinstance(found, Reservation):
-                    store.settle(found, None, None)
+            with suppress(StoreUnavailable):  # a busy machine may be slower than its patience
+                while monotonic() < end:
+                    found = await store.reserve((TEN,))
+                    if isinstance(found, Reservation):
+                        store.settle(found, None, None)
 
         await asyncio.gather(*(work() for _ in range(32)))
         task.cancel()
