@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -171,7 +172,11 @@ def shows_no_difference(rendered: Path, namespace: str, as_admin: dict[str, str]
     answer = subprocess.run(run, env=as_admin, capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stdout) == (0, ""), answer.stderr
     run = [str(kubectl()), "get", "modeldeployments,apikeys", "-n", namespace, "-o", "yaml"]
-    answer = subprocess.run(run, env=as_admin, capture_output=True, text=True, check=True)
+    for _ in range(10):  # a list right after a kind was made anew may be empty for a moment
+        answer = subprocess.run(run, env=as_admin, capture_output=True, text=True, check=True)
+        if "kind: ModelDeployment" in answer.stdout:
+            break
+        time.sleep(1)
     live = rendered.with_name("live.yaml")
     live.write_text(answer.stdout)
     plan = CliRunner().invoke(main, ["plan", str(live), str(rendered)])

@@ -144,7 +144,8 @@ async def test_what_is_live_and_what_is_to_be_changed(
 ) -> None:
     await cluster.deployment("good")
     await cluster.key("app", secretRef={"name": "absent", "key": "key"})
-    ready = await cluster.ready("good")
+    await cluster.ready("good")
+    ready = await cluster.until(MODEL_DEPLOYMENTS, "good", _served_by("2/2"))
     await cluster.until(API_KEYS, "app", lambda o: reason(o) == "SecretNotFound")
     place, revision = cluster.namespace, ready["status"]["revision"]
     said = await workstation.run("status", code=1)
