@@ -53,6 +53,7 @@ spec: {{provider: {{echo: {{text: "{secrets.token_hex(1000)}"}}}}}}
     )
 
 
+# An object is replaced until nobody, as the operator with its status, wrote between the two steps.
 async def test_every_right_is_used_and_none_is_missing(
     released: ReleasedCluster, tmp_path: Path
 ) -> None:
