@@ -65,6 +65,25 @@ async def test_between_the_requests_of_one_client_others_have_their_turn() -> No
     assert len(seen) == count
 
 
+@pytest.mark.parametrize("size", [70_000, 100_000, 200_000])
+async def test_after_a_long_body_that_came_at_once_the_connection_is_read_on(size: int) -> None:
+    async def handle(exchange: HttpExchange) -> None:
+        exchange.send(200, (), b"%d" % len(await exchange.read_body()))
+
+    server = HttpServer(handle, ExchangeLimits(), idle_seconds=10)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    try:
+        client = await RawClient.open(listener.sockets[0].getsockname()[1])
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size
+        for _ in range(10):
+            client.send(head + bytes(size))
+            assert (await client.answer()).body == b"%d" % size
+        client.leave()
+    finally:
+        listener.close()
+        await server.shutdown(1)
+
+
 async def test_a_body_of_tiny_chunks_takes_no_more_than_its_size() -> None:
     class Wire:
         transport: asyncio.Transport | None = None

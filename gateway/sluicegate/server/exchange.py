@@ -145,8 +145,10 @@ class HttpExchange:
             self._wire.pause_reading()
 
     def complete(self) -> None:
-        """The body is whole."""
+        """The body is whole: what follows it may be read, though nobody has asked for it yet."""
         self.whole = True
+        if self._size > _UNASKED and self._waiter is None:
+            self._wire.resume_reading()
         self._wake()
 
     def break_off(self) -> None:
