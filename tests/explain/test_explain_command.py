@@ -49,6 +49,16 @@ def explained(manifests: list[str], *arguments: str) -> Explanation:
     return found
 
 
+def explained_to_app(client: str, *deployments: str) -> Explanation:
+    """Of model `m`, to the key team-a/app."""
+    return explained([*deployments, key("app", client)], "m", "--key", "team-a/app")
+
+
+def ways(found: Explanation) -> dict[str, str | None]:
+    """Where the first pool's fallbacks lead, or why nowhere."""
+    return {each.model: each.problem or each.pool for each in found.pools[0].fallbacks}
+
+
 def left_out(found: Explanation) -> dict[str, str]:
     return {each.deployment: each.reason for each in found.pools[0].not_asked}
 
@@ -137,19 +147,13 @@ def test_credentials_that_are_elsewhere_are_taken_for_granted_and_named() -> Non
 
 def test_a_fallback_that_no_budget_allows() -> None:
     dear = 'pricing: {input: "100000", output: "100000"}'
-    found = explained(
-        [
-            deployment("m", f"{ALL}, pool: {{fallbacks: [{{model: dear}}, {{model: other}}]}}"),
-            deployment("dear", f"{ALL}, {dear}"),
-            deployment("other", ALL),
-            key("app", 'budget: {amountUSD: "1", period: 1d}'),
-        ],
-        "m",
-        "--key",
-        "team-a/app",
+    found = explained_to_app(
+        'budget: {amountUSD: "1", period: 1d}',
+        deployment("m", f"{ALL}, pool: {{fallbacks: [{{model: dear}}, {{model: other}}]}}"),
+        deployment("dear", f"{ALL}, {dear}"),
+        deployment("other", ALL),
     )
-    ways = {each.model: each.problem or each.pool for each in found.pools[0].fallbacks}
-    assert ways == {
+    assert ways(found) == {
         "dear": "a budget of key team-a/app does not allow one request",
         "other": "models/other",
     }
@@ -162,22 +166,16 @@ def test_fallbacks_and_what_follows_which_failure() -> None:
         "pool: {fallbacks: [{model: long, causes: [ContextWindow]}, {model: other}, "
         "{model: private}, {model: nowhere}, {model: forbidden}]}"
     )
-    found = explained(
-        [
-            deployment("a", f"model: m, {once}, {ALL}, {fallbacks}"),
-            deployment("b", f"model: m, {once}, {ALL}"),
-            deployment("long", f"{once}, {ALL}"),
-            deployment("other", f"{once}, {ALL}"),
-            deployment("private", once),
-            deployment("forbidden", f"{once}, {ALL}"),
-            key("app", "models: [m, long, other, private]"),
-        ],
-        "m",
-        "--key",
-        "team-a/app",
+    found = explained_to_app(
+        "models: [m, long, other, private]",
+        deployment("a", f"model: m, {once}, {ALL}, {fallbacks}"),
+        deployment("b", f"model: m, {once}, {ALL}"),
+        deployment("long", f"{once}, {ALL}"),
+        deployment("other", f"{once}, {ALL}"),
+        deployment("private", once),
+        deployment("forbidden", f"{once}, {ALL}"),
     )
-    ways = {each.model: each.problem or each.pool for each in found.pools[0].fallbacks}
-    assert ways == {
+    assert ways(found) == {
         "long": "models/long",
         "other": "models/other",
         "private": "models/private is not for namespace team-a",

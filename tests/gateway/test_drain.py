@@ -17,11 +17,12 @@ from responses_wire import (
     text_stream,
 )
 from running_gateway import AUTHORIZED, echo_entry, key_entry, openai_entry
-from scripted_upstream import Call, answers, hangs
+from scripted_upstream import Call, Script, answers, hangs
 from sluicegate.config import EchoUpstream, Retry
 from sluicegate.server.process import ServerSettings
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
+FIRST = b'{"model":"gpt-test","input":"first"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
 WHOLE = b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
 BEGUN = frames(numbered([*prelude(), *text_events(("Hel", "lo"))[:4]]))
@@ -71,16 +72,22 @@ async def test_a_drain(rig: Rig) -> None:
     await asyncio.wait_for(gateway.ended, 10)
 
 
-async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> None:
+def two_turns() -> tuple[Script, asyncio.Event, asyncio.Event]:
+    """An upstream that answers `FIRST` after the first event, and all else after the second."""
     first, second = asyncio.Event(), asyncio.Event()
 
     async def script(call: Call) -> None:
         await (first if call.json()["input"] == "first" else second).wait()
         call.answer(answer_body())
 
+    return script, first, second
+
+
+async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> None:
+    script, first, second = two_turns()
     gateway, upstream = await rig.serving(script, settings=PATIENT)
     async with await gateway.connect() as client, await gateway.connect() as other:
-        client.post(b'{"model":"gpt-test","input":"first"}', AUTHORIZED)
+        client.post(FIRST, AUTHORIZED)
         client.post(GOOD, AUTHORIZED)  # queued behind: it was here before the drain began
         other.post(GOOD, AUTHORIZED)  # keeps the drain going
         await upstream.called(2)
@@ -96,15 +103,10 @@ async def test_requests_that_wait_are_answered_and_the_last_closes(rig: Rig) -> 
 
 
 async def test_an_answer_that_was_under_way_tells_that_it_is_the_last(rig: Rig) -> None:
-    first, second = asyncio.Event(), asyncio.Event()
-
-    async def script(call: Call) -> None:
-        await (first if call.json()["input"] == "first" else second).wait()
-        call.answer(answer_body())
-
+    script, first, second = two_turns()
     gateway, upstream = await rig.serving(script, settings=PATIENT)
     async with await gateway.connect() as client, await gateway.connect() as other:
-        client.post(b'{"model":"gpt-test","input":"first"}', AUTHORIZED)
+        client.post(FIRST, AUTHORIZED)
         other.post(GOOD, AUTHORIZED)  # keeps the drain going
         await upstream.called(2)
         gateway.stop.ask()
