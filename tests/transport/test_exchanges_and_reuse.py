@@ -357,7 +357,8 @@ async def test_truncated_answers(
     with pytest.raises(ConnectionLost) as caught:
         await fetch(transport, post(origin))
     assert (caught.value.phase, caught.value.bytes_received) == (phase, received)
-    assert origin.authority in str(caught.value)
+    assert caught.value.where == origin.authority
+    assert "127.0.0.1" not in str(caught.value)
     assert transport.open_connections == 0
 
 
@@ -415,9 +416,11 @@ async def test_garbage(transport: Transport, serve: Serve, garbage: bytes) -> No
 async def test_nobody_listens(transport: Transport) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         origin = Origin("http", "127.0.0.1", server.getsockname()[1])
-    with pytest.raises(ConnectFailed, match=f"{origin.authority}: connection refused") as caught:
+    with pytest.raises(ConnectFailed) as caught:
         await fetch(transport, post(origin))
     assert (caught.value.phase, caught.value.sent) == ("connect", False)
+    assert str(caught.value) == "cannot connect: connection refused"
+    assert caught.value.where == origin.authority
 
 
 async def test_a_name_that_does_not_exist(transport: Transport) -> None:

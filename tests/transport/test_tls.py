@@ -154,6 +154,7 @@ async def test_a_bad_certificate_ends_it_before_a_byte_is_sent(
         with pytest.raises(ConnectFailed, match="certificate not accepted") as caught:
             await fetch(transport, origin)
         assert not caught.value.sent
+        assert "localhost" not in str(caught.value)
         assert transport.open_connections == 0
     assert reached in ([], [b""])
 

@@ -236,7 +236,8 @@ def _transport_failure(target: Target[Connector], error: UpstreamError) -> Attem
         outcome, status, code = Outcome.LOST, 502, "upstream_connection_lost"
     return AttemptFailed(
         outcome,
-        ApiError(status, f"Deployment {target.label}: {error}", type="server_error", code=code),
+        ApiError(status, f"Deployment {target.label}: {error}.", type="server_error", code=code),
+        lost=error,
     )
 
 

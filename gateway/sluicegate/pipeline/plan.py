@@ -20,6 +20,7 @@ from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import Attempt, Outcome, Skipped
 from sluicegate.routing.snapshot import Route, Target
 from sluicegate.telemetry.logs import log
+from sluicegate.transport import UpstreamError
 
 _EARLY = 0.01  # seconds by which a timer may be ahead of the clock
 
@@ -27,14 +28,22 @@ _EARLY = 0.01  # seconds by which a timer may be ahead of the clock
 class AttemptFailed(Exception):
     """An attempt ended without anything for the client.
 
-    `error` is what the client gets if no other succeeds.
+    `error` is what the client gets if no other succeeds. `lost` is why there is no answer, where
+    there is none.
     """
 
-    def __init__(self, outcome: Outcome, error: ApiError, status: int | None = None) -> None:
+    def __init__(
+        self,
+        outcome: Outcome,
+        error: ApiError,
+        status: int | None = None,
+        lost: UpstreamError | None = None,
+    ) -> None:
         super().__init__(error.error.message)
         self.outcome = outcome
         self.error = error
         self.status = status
+        self.lost = lost
 
 
 class Plan(msgspec.Struct):
@@ -105,7 +114,9 @@ class Running:
     def broke(self, failure: AttemptFailed) -> None:
         """It has failed in the middle of its answer."""
         self._plan.account.breaks(Outcome.BROKEN_STREAM)
-        self._book(AttemptFailed(Outcome.BROKEN_STREAM, failure.error, failure.status))
+        self._book(
+            AttemptFailed(Outcome.BROKEN_STREAM, failure.error, failure.status, failure.lost)
+        )
 
     def ended_badly(self, failure: AttemptFailed) -> None:
         """Its answer is whole, and says that it has failed."""
@@ -145,13 +156,12 @@ class Running:
             target.state.failed(
                 now, self.began, target.deployment.cooldown, outcome, wait=wait or None
             )
-        _tell_failure(plan, target, outcome, failure.status)
+        _tell_failure(plan, target, failure)
 
 
-def _tell_failure(
-    plan: Plan, target: Target[Connector], outcome: Outcome, status: int | None
-) -> None:
+def _tell_failure(plan: Plan, target: Target[Connector], failure: AttemptFailed) -> None:
     """Log it, in our own words and names only: nothing that the client or the upstream said."""
+    lost = failure.lost
     log(
         logging.WARNING,
         "an attempt failed",
@@ -159,7 +169,8 @@ def _tell_failure(
             "request": plan.request_id,
             "model": plan.route.pool.model,
             "deployment": target.label,
-            "outcome": outcome,
-            "status": status,
+            "outcome": failure.outcome,
+            "status": failure.status,
+            **({} if lost is None else {"upstream": lost.where, "reason": lost.message}),
         },
     )

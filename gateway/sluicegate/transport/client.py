@@ -122,10 +122,10 @@ class Transport:
                 await self._dialler.dial(origin, connection, min(due, total_due))
         except TimeoutError:
             phase = "connect" if due <= total_due else "total"
-            message = f"{origin.authority}: no connection in time"
-            raise TimedOut(phase, message, sent=False) from None
+            message = "no connection in time"
+            raise TimedOut(phase, message, origin.authority, sent=False) from None
         if self._closed or not connection.usable:
             connection.abort()
-            raise ConnectFailed(f"cannot connect to {origin.authority}: the connection was closed")
+            raise ConnectFailed("the connection was closed", origin.authority)
         lane.opened.add(connection)
         return connection

@@ -120,10 +120,8 @@ class UpstreamAnswer:
 
     def abort(self) -> None:
         """Close the connection at once, unless the answer is complete. Idempotent."""
-        connection = self._connection
-        if connection is not None:
-            where = connection.where
-            self.fail(self.lost_error(f"{where}: the attempt was given up"))
+        if self._connection is not None:
+            self.fail(self.lost_error("the attempt was given up"))
 
     def discard(self) -> None:
         """Nothing more is wanted, but the end is near: the connection may serve again after it.
@@ -167,8 +165,8 @@ class UpstreamAnswer:
         try:
             self._buffered += decoder.feed(data)
         except FramingFault as fault:
-            message = f"{connection.where} broke HTTP: {fault}"
-            self.fail(ProtocolViolation(self._phase(), message, sent=True))
+            message = f"its answer is not valid HTTP: {fault}"
+            self.fail(ProtocolViolation(self._phase(), message, connection.where, sent=True))
             return
         if decoder.stage is Stage.DONE:
             self._finish(connection)
@@ -201,7 +199,7 @@ class UpstreamAnswer:
             phase, what = "idle", "no further data in time"
         else:
             phase, what = "first_byte", "no answer in time"
-        self.fail(TimedOut(phase, f"{connection.where}: {what}", sent=True))
+        self.fail(TimedOut(phase, what, connection.where, sent=True))
 
     def fail(self, error: UpstreamError) -> None:
         """End the attempt: close the connection, keep the error for the consumer."""
@@ -220,9 +218,13 @@ class UpstreamAnswer:
         return ConnectionLost(
             self._phase(),
             message,
+            self._where(),
             reused=connection is not None and connection.reused,
             bytes_received=self._decoder.started,
         )
+
+    def _where(self) -> str | None:
+        return None if self._connection is None else self._connection.where
 
     def _phase(self) -> Literal["first_byte", "body"]:
         return "body" if self._decoder.status else "first_byte"
@@ -254,7 +256,8 @@ class UpstreamAnswer:
             connection.resume_reading()
 
     def _size_error(self) -> AnswerTooLarge:
-        return AnswerTooLarge("body", f"the answer is larger than {self._limit} bytes", sent=True)
+        message = f"its answer is larger than {self._limit} bytes"
+        return AnswerTooLarge("body", message, self._where(), sent=True)
 
     def _too_large(self) -> None:
         self.fail(self._size_error())
@@ -393,7 +396,7 @@ class Connection(asyncio.Protocol):
         """Close the socket, telling a waiting answer why."""
         answer = self._answer
         if answer is not None:
-            answer.fail(answer.lost_error(f"{self.where}: {reason}"))
+            answer.fail(answer.lost_error(reason))
         self.abort()
 
     # Time: one handle per connection, moved only when a deadline lies before it.

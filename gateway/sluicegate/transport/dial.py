@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from .addresses import Address, literal_address
 from .connection import Connection
 from .decoder import AnswerDecoder, FramingFault, Stage
-from .errors import AddressRefused, ConnectFailed, connect_failure
+from .errors import AddressRefused, ConnectFailed, reason_of
 from .messages import Origin
 from .settings import Proxy, TransportSettings
 
@@ -106,8 +106,8 @@ class Dialler:
         except TimeoutError:
             raise
         except OSError as error:
-            where = origin.authority if proxy is None else f"{origin.authority} by a proxy"
-            raise connect_failure(error, where) from error
+            by_proxy = proxy is not None
+            raise ConnectFailed(reason_of(error), origin.authority, by_proxy=by_proxy) from error
 
     def close(self) -> None:
         """Stop looking up names."""
@@ -130,7 +130,7 @@ class Dialler:
             except OSError as error:
                 failure = failure or error
         if failure is None:
-            raise ConnectFailed(f"cannot connect to {origin.authority}: the name has no address")
+            raise ConnectFailed("the name has no address", origin.authority)
         raise failure
 
     def _permitted(self, origin: Origin, found: list[Address]) -> list[Address]:
@@ -140,7 +140,8 @@ class Dialler:
         permitted = [address for address, reason in reasons if reason is None]
         if reasons and not permitted:
             raise AddressRefused(
-                f"{origin.authority} is {reasons[0][1]}, which is not allowed as an upstream"
+                f"its host is {reasons[0][1]}, which is not allowed as an upstream",
+                origin.authority,
             )
         return permitted
 
@@ -170,9 +171,7 @@ class Dialler:
             transport.abort()
             raise
         if secure is None:
-            raise ConnectFailed(
-                f"cannot connect to {origin.authority} by a proxy: the connection was closed"
-            )
+            raise ConnectFailed("the connection was closed", origin.authority, by_proxy=True)
         connection.connection_made(secure)
 
 
@@ -187,7 +186,7 @@ class Tunnel(asyncio.Protocol):
         """Return when the tunnel stands; raises ConnectFailed."""
         failure = await self._done
         if failure is not None:
-            raise ConnectFailed(f"cannot connect to {origin.authority} by a proxy: {failure}")
+            raise ConnectFailed(failure, origin.authority, by_proxy=True)
 
     def data_received(self, data: bytes) -> None:
         """Read the head (RFC 9110 section 9.3.6: a 2xx answer has no body here)."""

@@ -1,7 +1,8 @@
 """What can go wrong with an upstream exchange: one small hierarchy that the routing policy reads.
 
-Messages name `host:port` and the reason. They never hold credentials, header values or the query,
-because they end up in logs and in answers to clients.
+A message says what happened and no more: it ends up in answers to clients, and not everyone who may
+call a deployment may know where it is. `where` is for the log. Neither ever holds credentials,
+header values or the query.
 """
 
 import os
@@ -18,13 +19,17 @@ TimeoutPhase = Literal["connect", "first_byte", "idle", "total"]
 
 
 class UpstreamError(Exception):
-    """An attempt failed. `sent` tells whether any byte of the request may have gone out."""
+    """An attempt failed. `sent` tells whether any byte of the request may have gone out.
 
-    def __init__(self, phase: Phase, message: str, *, sent: bool) -> None:
+    `where` is the upstream's `host:port`, None where that is not known any more.
+    """
+
+    def __init__(self, phase: Phase, message: str, where: str | None = None, *, sent: bool) -> None:
         super().__init__(message)
         self.phase: Phase = phase
         self.sent = sent
         self.message = message
+        self.where = where
 
 
 class RequestRefused(UpstreamError):
@@ -37,22 +42,25 @@ class RequestRefused(UpstreamError):
 class ConnectFailed(UpstreamError):
     """No connection: name not found, refused, unreachable, TLS or proxy failure."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("connect", message, sent=False)
+    def __init__(self, reason: str, where: str, *, by_proxy: bool = False) -> None:
+        way = "cannot connect by a proxy" if by_proxy else "cannot connect"
+        super().__init__("connect", f"{way}: {reason}", where, sent=False)
 
 
 class AddressRefused(UpstreamError):
     """The host is, or resolves to, an address that the address policy forbids."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("connect", message, sent=False)
+    def __init__(self, message: str, where: str) -> None:
+        super().__init__("connect", message, where, sent=False)
 
 
 class TimedOut(UpstreamError):
     """One of the attempt's four timeouts ran out; `phase` says which."""
 
-    def __init__(self, phase: TimeoutPhase, message: str, *, sent: bool) -> None:
-        super().__init__(phase, message, sent=sent)
+    def __init__(
+        self, phase: TimeoutPhase, message: str, where: str | None = None, *, sent: bool
+    ) -> None:
+        super().__init__(phase, message, where, sent=sent)
 
 
 class ConnectionLost(UpstreamError):
@@ -66,11 +74,12 @@ class ConnectionLost(UpstreamError):
         self,
         phase: Phase,
         message: str,
+        where: str | None,
         *,
         reused: bool,
         bytes_received: bool,
     ) -> None:
-        super().__init__(phase, message, sent=True)
+        super().__init__(phase, message, where, sent=True)
         self.reused = reused
         self.bytes_received = bytes_received
 
@@ -84,9 +93,11 @@ class AnswerTooLarge(UpstreamError):
 
 
 def reason_of(error: BaseException) -> str:
-    """Say why the operating system or TLS failed, in words without addresses or names of files."""
+    """Say why the operating system or TLS failed, without the names of hosts or files."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {error.verify_message}"
+        # "Hostname mismatch, certificate is not valid for 'the.host'."
+        said = error.verify_message.partition(", certificate is not valid for")[0]
+        return f"certificate not accepted: {said}"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {(error.reason or 'handshake').lower().replace('_', ' ')}"
     if isinstance(error, socket.gaierror):
@@ -94,8 +105,3 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0:
         return os.strerror(error.errno).lower()
     return "connection failed"
-
-
-def connect_failure(error: OSError, where: str) -> ConnectFailed:
-    """Turn what opening a connection raised into our own error; the one place that does."""
-    return ConnectFailed(f"cannot connect to {where}: {reason_of(error)}")
