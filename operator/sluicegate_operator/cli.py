@@ -14,6 +14,7 @@ from sluicegate.bundle import Refused
 from sluicegate.cluster import AccessError, load_access
 from sluicegate.compile import Settings
 from sluicegate.limits.spent import SpentReader
+from sluicegate.ports import port_or
 from sluicegate.telemetry import logs
 from sluicegate_operator.leader import LeadershipLost
 from sluicegate_operator.observe import Scope
@@ -22,17 +23,6 @@ from sluicegate_operator.process import run as run_operator
 from sluicegate_operator.status.fleet import SILENCE
 
 _PORT = 4002
-
-
-def _port(value: str) -> int:
-    """A TCP port. Raises ValueError.
-
-    In a cluster SLUICEGATE_PORT may be `tcp://…`, set for a Service of that name: not meant for us.
-    """
-    number = _PORT if str(value).startswith("tcp://") else int(value)
-    if not 0 <= number < 65536:
-        raise ValueError("a port is a number from 0 to 65535")
-    return number
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -86,7 +76,9 @@ def main() -> None:
 )
 @click.option("--pod-name", help="Name in the Lease of the leader.  [default: the host's]")
 @click.option("--host", default="0.0.0.0", help="Address of the port.")  # noqa: S104 -- kubelet and Prometheus come from outside
-@click.option("--port", type=_port, default=_PORT, help="Probes and metrics; 0 takes any free one.")
+@click.option(
+    "--port", type=port_or(_PORT), default=_PORT, help="Probes and metrics; 0 takes any free one."
+)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )

@@ -20,6 +20,7 @@ from sluicegate.compile import Settings
 from sluicegate.ledger import LedgerSettings
 from sluicegate.limits import OnFailure
 from sluicegate.pipeline.gateway import END_USER_HEADER
+from sluicegate.ports import port_or
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import CannotListen, MakeSource, ServerSettings, run
 from sluicegate.server.tls import PairRefused
@@ -30,7 +31,7 @@ from sluicegate.transport import TransportSettings, proxies_from_environment
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-_PORT = 4000
+_PORT, _ADMIN_PORT = 4000, 4001
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110, section 5.6.2
 
 
@@ -42,17 +43,6 @@ class _Callers(click.Choice[str]):
     ) -> str:
         said_yes = isinstance(value, str) and value.lower() in {"1", "true", "yes", "on"}
         return super().convert("loopback" if said_yes else value, param, ctx)
-
-
-def _port(value: str) -> int:
-    """A TCP port. Raises ValueError.
-
-    In a cluster SLUICEGATE_PORT may be `tcp://…`, set for a Service of that name: not meant for us.
-    """
-    number = _PORT if str(value).startswith("tcp://") else int(value)
-    if not 0 <= number < 65536:
-        raise ValueError("a port is a number from 0 to 65535")
-    return number
 
 
 def _header_name(value: str) -> str:
@@ -98,9 +88,13 @@ def _header_name(value: str) -> str:
     help="With --cluster: uid of this pod, in the config's namespace, that the Lease ends with.",
 )
 @click.option("--host", default="127.0.0.1", help="Address of the public port.")
-@click.option("--port", type=_port, default=_PORT, help="Public port; 0 takes any free one.")
+@click.option(
+    "--port", type=port_or(_PORT), default=_PORT, help="Public port; 0 takes any free one."
+)
 @click.option("--admin-host", default="127.0.0.1", help="Address of the admin port.")
-@click.option("--admin-port", type=_port, default=4001, help="Probes, metrics, /config.")
+@click.option(
+    "--admin-port", type=port_or(_ADMIN_PORT), default=_ADMIN_PORT, help="Probes, metrics, /config."
+)
 @click.option(
     "--allow-anonymous",
     is_flag=False,
