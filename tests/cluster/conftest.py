@@ -4,6 +4,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from control_plane import (
     running_control_plane,
 )
 from released_cluster import ReleasedCluster, released_cluster
+from served_cluster import ServedCluster
 from sluicegate.cluster import ClusterClient, load_access
 
 
@@ -114,6 +116,15 @@ async def installed(control_plane: ControlPlane, admin: ClusterClient, namespace
     """A namespace with what examples/cluster ships: accounts, roles and policies in force."""
     await install(control_plane, admin, namespace)
     return namespace
+
+
+@pytest.fixture
+async def cluster(
+    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
+) -> AsyncIterator[ServedCluster]:
+    """An installation of which nothing runs yet."""
+    async with AsyncExitStack() as stack:
+        yield ServedCluster(control_plane, admin, installed, tmp_path, stack)
 
 
 @pytest.fixture

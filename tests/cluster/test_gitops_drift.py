@@ -11,8 +11,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -107,14 +106,6 @@ def holds(live: object, wanted: object) -> bool:
         there, names = cast("Object", live), cast("Object", wanted)
         return all(name in there and holds(there[name], names[name]) for name in names)
     return live == wanted
-
-
-@pytest.fixture
-async def cluster(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
-    async with AsyncExitStack() as stack:
-        yield OperatedCluster(control_plane, admin, installed, tmp_path, stack)
 
 
 def staging(namespace: str) -> list[Object]:

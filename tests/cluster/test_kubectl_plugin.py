@@ -8,8 +8,7 @@ import os
 import stat
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -88,14 +87,10 @@ class Workstation:
 
 
 @pytest.fixture
-async def cluster(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
-    async with AsyncExitStack() as stack:
-        made = OperatedCluster(control_plane, admin, installed, tmp_path, stack)
-        await made.start_gateways(2)
-        await made.start_operator()
-        yield made
+async def cluster(cluster: OperatedCluster) -> OperatedCluster:
+    await cluster.start_gateways(2)
+    await cluster.start_operator()
+    return cluster
 
 
 @pytest.fixture

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
-from control_plane import ControlPlane
 from operated_cluster import condition
 from served_cluster import ServedCluster
 from served_folder import Served
-from sluicegate.cluster import API_KEYS, SECRETS, ClusterClient, ClusterSecret
+from sluicegate.cluster import API_KEYS, SECRETS, ClusterSecret
 
 pytestmark = pytest.mark.usefixtures("crds")
 
 
 @pytest.fixture
-async def site(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[ServedCluster]:
-    async with AsyncExitStack() as stack:
-        made = ServedCluster(control_plane, admin, installed, tmp_path, stack)
-        await made.start_operator()
-        yield made
+async def site(cluster: ServedCluster) -> ServedCluster:
+    await cluster.start_operator()
+    return cluster
 
 
 async def ask(gateway: Served, key: str, model: str) -> tuple[int, str]:

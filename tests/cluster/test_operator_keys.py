@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from control_plane import ControlPlane
 from operated_cluster import OperatedCluster, condition, reason
-from sluicegate.cluster import API_KEYS, SECRETS, ClusterClient, ClusterSecret
+from sluicegate.cluster import API_KEYS, SECRETS, ClusterSecret
 from sluicegate.config import ClientKey
 
 AK = API_KEYS
@@ -20,14 +16,10 @@ pytestmark = pytest.mark.usefixtures("crds")
 
 
 @pytest.fixture
-async def cluster(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
-    async with AsyncExitStack() as stack:
-        made = OperatedCluster(control_plane, admin, installed, tmp_path, stack)
-        await made.start_gateways(2)
-        await made.start_operator()
-        yield made
+async def cluster(cluster: OperatedCluster) -> OperatedCluster:
+    await cluster.start_gateways(2)
+    await cluster.start_operator()
+    return cluster
 
 
 def in_seconds(seconds: float) -> str:

@@ -6,17 +6,13 @@ import asyncio
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 
 from cluster_identities import service_account_kubeconfig
-from control_plane import ControlPlane
 from eventually import eventually
 from loopback_proxy import LoopbackProxy
 from operated_cluster import Object, condition
@@ -26,7 +22,6 @@ from served_folder import Served
 from sluicegate.cluster import (
     API_KEYS,
     MODEL_DEPLOYMENTS,
-    ClusterClient,
     ObjectKey,
     Reflector,
 )
@@ -35,14 +30,6 @@ pytestmark = pytest.mark.usefixtures("crds")
 
 KEY = "sk-a-key-of-the-teams"
 VERSION = re.compile(rb"version ([0-9]+)")
-
-
-@pytest.fixture
-async def site(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[ServedCluster]:
-    async with AsyncExitStack() as stack:
-        yield ServedCluster(control_plane, admin, installed, tmp_path, stack)
 
 
 def asking(model: str) -> tuple[bytes, dict[str, str]]:
@@ -80,13 +67,17 @@ class Ledger:
 class Onlooker:
     """Sees the moment in which `a` is programmed, and says the version that this is true of."""
 
-    def __init__(self, site: ServedCluster, ledger: Ledger) -> None:
+    def __init__(self, cluster: ServedCluster, ledger: Ledger) -> None:
         self.ledger = ledger
         self.news = asyncio.Event()
-        self._key = ObjectKey(site.namespace, "a")
+        self._key = ObjectKey(cluster.namespace, "a")
         decode = msgspec.json.Decoder(Object).decode
         self.reflector = Reflector(
-            site.admin, MODEL_DEPLOYMENTS, decode, on_change=self.see, namespace=site.namespace
+            cluster.admin,
+            MODEL_DEPLOYMENTS,
+            decode,
+            on_change=self.see,
+            namespace=cluster.namespace,
         )
 
     def see(self, changed: frozenset[ObjectKey]) -> None:
@@ -107,23 +98,23 @@ class Onlooker:
                 await self.news.wait()
 
 
-async def nothing_older(site: ServedCluster, requests: int) -> None:
+async def nothing_older(cluster: ServedCluster, requests: int) -> None:
     """Changes, one after another, and others in between, while every gateway is asked."""
-    await site.start_operator()
-    gateways = [await site.serve(f"gw-{number}") for number in range(3)]
-    await site.secret("s", key=KEY)
-    await site.key("team", secretRef={"name": "s", "key": "key"})
-    await site.deployment("a", provider={"echo": {"text": "version 0"}})
-    await site.ready("a")
-    await site.key_ready("team")
+    await cluster.start_operator()
+    gateways = [await cluster.serve(f"gw-{number}") for number in range(3)]
+    await cluster.secret("s", key=KEY)
+    await cluster.key("team", secretRef={"name": "s", "key": "key"})
+    await cluster.deployment("a", provider={"echo": {"text": "version 0"}})
+    await cluster.ready("a")
+    await cluster.key_ready("team")
     ledger, enough, version = Ledger(), asyncio.Event(), 0
-    onlooker = Onlooker(site, ledger)
+    onlooker = Onlooker(cluster, ledger)
 
     async def others() -> None:
         number = 0
         while not enough.is_set():
             number += 1
-            await site.deployment("other", provider={"echo": {"text": f"other {number}"}})
+            await cluster.deployment("other", provider={"echo": {"text": f"other {number}"}})
             await asyncio.sleep(0.07)
 
     async with asyncio.TaskGroup() as tasks:
@@ -134,7 +125,7 @@ async def nothing_older(site: ServedCluster, requests: int) -> None:
             tasks.create_task(ledger.ask(gateway, enough))
         while ledger.answered < requests or version < 3:
             version += 1
-            await site.deployment("a", provider={"echo": {"text": f"version {version}"}})
+            await cluster.deployment("a", provider={"echo": {"text": f"version {version}"}})
             await onlooker.until(version)
         enough.set()
         looking.cancel()
@@ -145,42 +136,46 @@ async def nothing_older(site: ServedCluster, requests: int) -> None:
 
 
 async def test_no_request_is_answered_by_an_older_config_than_is_programmed(
-    site: ServedCluster,
+    cluster: ServedCluster,
 ) -> None:
-    await nothing_older(site, 500)
+    await nothing_older(cluster, 500)
 
 
 @pytest.mark.heavy
 @pytest.mark.timeout(400)
 async def test_none_of_ten_thousand_requests_is_answered_by_an_older_config(
-    site: ServedCluster,
+    cluster: ServedCluster,
 ) -> None:
-    await nothing_older(site, 10_000)
+    await nothing_older(cluster, 10_000)
 
 
 async def test_a_key_that_went_while_the_operator_could_not_watch_is_refused(
-    site: ServedCluster,
+    cluster: ServedCluster,
 ) -> None:
-    port = urlsplit(site.plane.url).port
+    port = urlsplit(cluster.plane.url).port
     assert port is not None
     async with LoopbackProxy(port).listening() as proxy:
         kubeconfig = await service_account_kubeconfig(
-            site.plane, site.admin, site.namespace, "sluicegate-operator", folder=site.folder
+            cluster.plane,
+            cluster.admin,
+            cluster.namespace,
+            "sluicegate-operator",
+            folder=cluster.folder,
         )
         text = kubeconfig.read_text()
-        kubeconfig.write_text(text.replace(site.plane.url, f"https://127.0.0.1:{proxy.port}"))
-        site.kubeconfig = kubeconfig
-        operator = await site.start_operator()
-        gateways = [await site.serve(f"gw-{number}") for number in range(2)]
-        await site.secret("s", key=KEY)
-        await site.key("team", secretRef={"name": "s", "key": "key"})
-        await site.deployment("a")
-        await site.ready("a")
-        await site.key_ready("team")
+        kubeconfig.write_text(text.replace(cluster.plane.url, f"https://127.0.0.1:{proxy.port}"))
+        cluster.kubeconfig = kubeconfig
+        operator = await cluster.start_operator()
+        gateways = [await cluster.serve(f"gw-{number}") for number in range(2)]
+        await cluster.secret("s", key=KEY)
+        await cluster.key("team", secretRef={"name": "s", "key": "key"})
+        await cluster.deployment("a")
+        await cluster.ready("a")
+        await cluster.key_ready("team")
         assert [await status_of(gateway, "a") for gateway in gateways] == [200, 200]
         proxy.cut()
         await operator.until_said("modeldeployments")
-        await site.admin.delete(API_KEYS, "team", namespace=site.namespace)
+        await cluster.admin.delete(API_KEYS, "team", namespace=cluster.namespace)
         assert [await status_of(gateway, "a") for gateway in gateways] == [200, 200]
         proxy.heal()
 

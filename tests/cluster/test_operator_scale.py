@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
-from control_plane import ControlPlane
 from operated_cluster import OperatedCluster, is_ready, reason
-from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient, Selection
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, Selection
 from sluicegate.config import Deployment
 from sluicegate_operator.objects import decoder
 from sluicegate_operator.rhythm import IN_A_ROW, QUIET, URGENT
 
 pytestmark = pytest.mark.usefixtures("crds")
-
-
-@pytest.fixture
-async def cluster(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
-    async with AsyncExitStack() as stack:
-        yield OperatedCluster(control_plane, admin, installed, tmp_path, stack)
 
 
 async def apply_many(cluster: OperatedCluster, count: int) -> None:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
-from control_plane import ControlPlane
 from operated_cluster import OperatedCluster, condition, is_ready, reason
 from sluicegate.cluster import (
     EVENTS,
     LEASES,
     MODEL_DEPLOYMENTS,
-    ClusterClient,
     Metadata,
     Selection,
 )
@@ -25,14 +20,6 @@ MD = MODEL_DEPLOYMENTS
 
 
 pytestmark = pytest.mark.usefixtures("crds")
-
-
-@pytest.fixture
-async def cluster(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
-    async with AsyncExitStack() as stack:
-        yield OperatedCluster(control_plane, admin, installed, tmp_path, stack)
 
 
 async def test_applied_is_published_acknowledged_and_ready(cluster: OperatedCluster) -> None:

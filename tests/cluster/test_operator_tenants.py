@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from cluster_identities import make_namespace
-from control_plane import ControlPlane
 from operated_cluster import OperatedCluster, condition, reason
-from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, SECRETS, ClusterClient, Selection
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, SECRETS, Selection
 from sluicegate.config import canonical
 
 pytestmark = pytest.mark.usefixtures("crds")
@@ -20,20 +17,14 @@ MINE = "https://mine.example.com/v1"
 
 
 @pytest.fixture
-async def tenant(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
+async def tenant(cluster: OperatedCluster) -> OperatedCluster:
     """A namespace beside the one with the operator and the gateway."""
-    namespace = f"{installed}-tenant"
-    await make_namespace(admin, namespace)
-    async with AsyncExitStack() as stack:
-        home = OperatedCluster(control_plane, admin, installed, tmp_path, stack)
-        await home.secret("another", token=FOREIGN_VALUE)
-        await home.start_gateways(1)
-        await home.start_operator(f"--watch-namespace={namespace}")
-        made = OperatedCluster(control_plane, admin, namespace, tmp_path, stack)
-        made.gateways = home.gateways
-        yield made
+    namespace = f"{cluster.namespace}-tenant"
+    await make_namespace(cluster.admin, namespace)
+    await cluster.secret("another", token=FOREIGN_VALUE)
+    await cluster.start_gateways(1)
+    await cluster.start_operator(f"--watch-namespace={namespace}")
+    return replace(cluster, namespace=namespace)
 
 
 def openai(base_url: str | None = None) -> dict[str, object]:
@@ -101,21 +92,18 @@ async def test_a_credential_that_reads_files_is_refused(tenant: OperatedCluster)
     await tenant.until(API_KEYS, "gcp", lambda o: reason(o) == "AmbientNotAllowed")
 
 
-async def test_the_bundle_is_nobodys_credential(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> None:
-    async with AsyncExitStack() as stack:
-        home = OperatedCluster(control_plane, admin, installed, tmp_path, stack)
-        [gateway] = await home.start_gateways(1)
-        await home.start_operator("--no-require-label")
-        credentials = {"secretRef": {"name": "sluicegate", "key": "index"}}
-        await home.deployment("a", provider=openai(), credentials=credentials)
-        await home.until(MODEL_DEPLOYMENTS, "a", lambda o: reason(o) == "SecretKeyMissing")
-        await home.key("k", generate={"secretName": "sluicegate-07"})
-        await home.until(API_KEYS, "k", lambda o: reason(o) == "SecretExists")
-        selected = [one async for one in admin.pages(SECRETS, _named(installed, "sluicegate-07"))]
-        assert sum(len(page.items) for page in selected) == 0
-        assert gateway.sequences
+async def test_the_bundle_is_nobodys_credential(cluster: OperatedCluster) -> None:
+    [gateway] = await cluster.start_gateways(1)
+    await cluster.start_operator("--no-require-label")
+    credentials = {"secretRef": {"name": "sluicegate", "key": "index"}}
+    await cluster.deployment("a", provider=openai(), credentials=credentials)
+    await cluster.until(MODEL_DEPLOYMENTS, "a", lambda o: reason(o) == "SecretKeyMissing")
+    await cluster.key("k", generate={"secretName": "sluicegate-07"})
+    await cluster.until(API_KEYS, "k", lambda o: reason(o) == "SecretExists")
+    selection = _named(cluster.namespace, "sluicegate-07")
+    selected = [one async for one in cluster.admin.pages(SECRETS, selection)]
+    assert sum(len(page.items) for page in selected) == 0
+    assert gateway.sequences
 
 
 def _named(namespace: str, name: str) -> Selection:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from control_plane import ControlPlane
 from limit_stores import sharing
 from operated_cluster import Object, OperatedCluster
-from sluicegate.cluster import API_KEYS, ClusterClient
+from sluicegate.cluster import API_KEYS
 from sluicegate.config import Budget, ClientKey, Config
 from sluicegate.limits import Ceiling, Claim, StoreUnavailable
 from sluicegate.limits.spent import SpentReader
@@ -29,14 +27,6 @@ pytestmark = [
     pytest.mark.skipif(SERVER is None, reason="no Valkey on this machine (Debian: redis-server)"),
 ]
 MONTH = {"amountUSD": "50.00", "period": "Month"}
-
-
-@pytest.fixture
-async def cluster(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[OperatedCluster]:
-    async with AsyncExitStack() as stack:
-        yield OperatedCluster(control_plane, admin, installed, tmp_path, stack)
 
 
 @pytest.fixture

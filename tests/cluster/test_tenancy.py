@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +21,6 @@ from cluster_identities import (
     service_account_token,
     speaking_with,
 )
-from control_plane import ControlPlane
 from helm_chart import rendered
 from operated_cluster import Object, OperatedCluster, condition, reason
 from served_cluster import ServedCluster
@@ -108,41 +104,37 @@ class Tenancy:
 
 
 @pytest.fixture
-async def tenancy(
-    control_plane: ControlPlane, admin: ClusterClient, installed: str, tmp_path: Path
-) -> AsyncIterator[Tenancy]:
-    async with AsyncExitStack() as stack:
-        home = ServedCluster(control_plane, admin, installed, tmp_path, stack)
-        outside = await stack.enter_async_context(stand_in_providers(tmp_path, MINE))
-        environ = {
-            **outside.environ(),
-            "HTTP_PROXY": outside.environ()["HTTPS_PROXY"],
-            "OPENAI_API_KEY": AMBIENT,
-        }
-        names = {who: f"{installed}-{who}" for who in KEYS}
-        for name in names.values():
-            await make_namespace(admin, name)
-        await home.start_operator(
-            *(f"--watch-namespace={name}" for name in names.values()),
-            f"--sharing-namespace={installed}",
-            f"--sharing-namespace={names['other']}",
-        )
-        await home.until(SECRETS, "sluicegate", lambda _: True)  # a publication to start with
-        gateway = await home.serve("gw-a", environ)
-        await _role(admin, names["tenant"])
-        token = await service_account_token(admin, names["tenant"], "tenant")
-        rights = await stack.enter_async_context(
-            speaking_with(control_plane, token, names["tenant"])
-        )
+async def tenancy(cluster: ServedCluster) -> Tenancy:
+    plane, admin, home = cluster.plane, cluster.admin, cluster.namespace
+    outside = await cluster.stack.enter_async_context(stand_in_providers(cluster.folder, MINE))
+    environ = {
+        **outside.environ(),
+        "HTTP_PROXY": outside.environ()["HTTPS_PROXY"],
+        "OPENAI_API_KEY": AMBIENT,
+    }
+    names = {who: f"{home}-{who}" for who in KEYS}
+    for name in names.values():
+        await make_namespace(admin, name)
+    await cluster.start_operator(
+        *(f"--watch-namespace={name}" for name in names.values()),
+        f"--sharing-namespace={home}",
+        f"--sharing-namespace={names['other']}",
+    )
+    await cluster.until(SECRETS, "sluicegate", lambda _: True)  # a publication to start with
+    gateway = await cluster.serve("gw-a", environ)
+    await _role(admin, names["tenant"])
+    token = await service_account_token(admin, names["tenant"], "tenant")
+    speaking = speaking_with(plane, token, names["tenant"])
+    rights = await cluster.stack.enter_async_context(speaking)
 
-        def of(who: str, client: ClusterClient) -> OperatedCluster:
-            return OperatedCluster(control_plane, client, names[who], tmp_path, stack)
+    def of(who: str, client: ClusterClient) -> OperatedCluster:
+        return OperatedCluster(plane, client, names[who], cluster.folder, cluster.stack)
 
-        made = Tenancy(
-            home, of("tenant", rights), of("other", admin), of("tenant", admin), gateway, outside
-        )
-        await _given(made)
-        yield made
+    made = Tenancy(
+        cluster, of("tenant", rights), of("other", admin), of("tenant", admin), gateway, outside
+    )
+    await _given(made)
+    return made
 
 
 async def _role(admin: ClusterClient, namespace: str) -> None:
