@@ -34,8 +34,8 @@ TROUBLES: dict[str, tuple[int, bytes] | Exception] = {
     "400": (400, b"{}"),
     "too long": (400, CONTEXT),
     "not JSON": (200, b"<html>"),
-    "connect": ConnectFailed("nobody is there"),
-    "lost": ConnectionLost("first_byte", "it broke", reused=False, bytes_received=False),
+    "connect": ConnectFailed("nobody is there", "upstream.test:443"),
+    "lost": ConnectionLost("first_byte", "it broke", None, reused=False, bytes_received=False),
     "timeout": TimedOut("first_byte", "nothing came", sent=True),
     "sound": (200, answer_body("sound")),
 }
