@@ -184,6 +184,39 @@ def test_broken_yaml_is_an_error_with_its_line(tmp_path: Path) -> None:
     assert f"{tmp_path}/a.yaml:7: the YAML does not parse" in result.output
 
 
+NAMES = {
+    "metadata: {name: Not_A_Name}": "metadata.name must be at most 253",
+    "metadata: {name: 12}": "metadata.name is required, a string",
+    "metadata: {labels: {a: b}}": "metadata.name is required",
+    "metadata: {name: echo, namespace: A}": "metadata.namespace must be at most 63",
+    "metadata: null": "metadata is required",
+}
+
+
+@pytest.mark.parametrize("metadata", NAMES)
+def test_an_object_without_a_proper_name_is_told_of_once_and_wholly(
+    tmp_path: Path, metadata: str
+) -> None:
+    """One run tells all: of this object, and of those around it."""
+    nameless = BAD.replace("metadata: {name: echo}", metadata)
+    secret = f"apiVersion: v1\nkind: Secret\n{metadata}\ndata: {{k: '%'}}\n"
+    result = run(written(tmp_path, a=f"{BAD}---\n{nameless}---\n{secret}"))
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    file = f"{tmp_path}/a.yaml"
+    unknown = "spec.wieght: unknown field 'wieght'"
+    assert [line.split(": ")[0] for line in lines[:-1]] == [
+        f"{file}:{number}" for number in (4, 8, 9, 13, 14)
+    ]
+    assert lines[0].startswith(f"{file}:4: ModelDeployment default/echo: {unknown}")
+    assert lines[1].startswith(f"{file}:8: ModelDeployment: metadata")
+    assert NAMES[metadata] in lines[1]
+    assert lines[2].startswith(f"{file}:9: ModelDeployment: {unknown}")
+    assert NAMES[metadata] in lines[3]
+    assert lines[4].startswith(f"{file}:14: Secret: data.k: must be base64")
+    assert lines[5].startswith("1 object, 5 errors")
+
+
 def test_json_for_programs(tmp_path: Path) -> None:
     result = run(written(tmp_path, a=BAD), "--format", "json")
     assert result.exit_code == 1

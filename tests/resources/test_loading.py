@@ -92,6 +92,9 @@ items:
     assert origins["b"].line_of(("spec", "weight")) == 17
 
 
+SPEC = "\nspec: {client: {generate: {secretName: key}}}"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -107,15 +110,16 @@ items:
             "f.yaml:1: ApiKey default/a: apiVersion: apiVersion must be sluicegate.dev/v1alpha1",
         ),
         (
-            "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata:\n  name: A_b",
+            "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata:\n  name: A_b" + SPEC,
             "f.yaml:4: ApiKey: metadata.name: metadata.name must be at most 253 lower-case",
         ),
         (
-            "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata:\n  name: 12",
+            "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata:\n  name: 12" + SPEC,
             "f.yaml:4: ApiKey: metadata.name: metadata.name is required, a string (put",
         ),
         (
-            "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata: {name: a, namespace: .}",
+            "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata: {name: a, namespace: .}"
+            + SPEC,
             "f.yaml:3: ApiKey: metadata.namespace: metadata.namespace must be",
         ),
         ("a: [", "f.yaml:1: the YAML does not parse"),

@@ -20,7 +20,8 @@ from msgspec import Struct
 
 from sluicegate.resources.fields import LABEL, SUBDOMAIN
 from sluicegate.resources.manifest import API_VERSION, GROUP
-from sluicegate.resources.objects import ResourceRef
+from sluicegate.resources.objects import Resource, ResourceRef
+from sluicegate.resources.validation import Invalid, validate
 from sluicegate.resources.yaml_documents import (
     DocumentError,
     FieldPath,
@@ -141,19 +142,39 @@ def _object(
         raise _refuse(f"apiVersion is required, as in apiVersion: {API_VERSION}", path)
     if not isinstance(kind, str) or not kind:
         raise _refuse("kind is required, as in kind: ModelDeployment", path)
-    if version == "v1" and kind == "Secret":
-        return _secret(value, path, problems)
-    if version != GROUP and not version.startswith(GROUP + "/"):
+    is_secret = version == "v1" and kind == "Secret"
+    if not is_secret and version != GROUP and not version.startswith(GROUP + "/"):
         return None
-    if kind not in KINDS:
+    if not is_secret and kind not in KINDS:
         raise _refuse(f"kind must be {' or '.join(KINDS)}{_similar(kind)}", (*path, "kind"))
-    namespace, name = _identity(value, kind, path)
+    try:
+        namespace, name = _identity(value, kind, path)
+    except _Refused as refused:
+        # Nobody else looks at an object without a name, and one look shall tell all.
+        if is_secret:
+            _secret(value, "", "", path, problems)
+        elif version == API_VERSION:
+            problems.extend(_other_flaws(value, kind, path, refused.problem))
+        raise
+    if is_secret:
+        return _secret(value, namespace, name, path, problems)
     if version != API_VERSION:
         where = (*path, "apiVersion")
         message = f"apiVersion must be {API_VERSION}"
         raise _Refused(Problem("InvalidSpec", message, where, None, kind, namespace, name))
     ref = ResourceRef(kind, namespace, name)
     return ResourceDocument(ref, _encoder.encode(value), path)
+
+
+def _other_flaws(
+    value: _JsonObject, kind: str, path: FieldPath, told: Problem
+) -> Iterator[Problem]:
+    """What is wrong with a custom resource that has no proper name, beside what is `told`."""
+    judged = validate(Resource(ResourceRef(kind, "", ""), _encoder.encode(value)))
+    if isinstance(judged, Invalid):
+        for flaw in judged.flaws:
+            if path + flaw.path != told.path:
+                yield Problem("InvalidSpec", flaw.message, path + flaw.path, None, kind)
 
 
 def _similar(kind: str) -> str:
@@ -168,7 +189,8 @@ def _refuse(message: str, path: FieldPath, kind: str = "") -> _Refused:
 def _identity(value: _JsonObject, kind: str, path: FieldPath) -> tuple[str, str]:
     metadata = value.get("metadata")
     if not isinstance(metadata, dict):
-        raise _refuse("metadata is required, as in metadata: {name: my-name}", path, kind)
+        message = "metadata is required, as in metadata: {name: my-name}"
+        raise _refuse(message, (*path, "metadata"), kind)
     name, namespace = metadata.get("name"), metadata.get("namespace")
     where = (*path, "metadata", "name")
     if not isinstance(name, str):
@@ -200,8 +222,9 @@ def _identity(value: _JsonObject, kind: str, path: FieldPath) -> tuple[str, str]
     return namespace, name
 
 
-def _secret(value: _JsonObject, path: FieldPath, problems: list[Problem]) -> SecretDocument:
-    namespace, name = _identity(value, "Secret", path)
+def _secret(
+    value: _JsonObject, namespace: str, name: str, path: FieldPath, problems: list[Problem]
+) -> SecretDocument:
     values: dict[str, str] = {}
     missing: dict[str, str] = {}
     variables: dict[str, str] = {}

@@ -3,7 +3,8 @@
 Document by document, remembering documents that did not change.
 
 Called by the folder source (through the step generator, so that a big file never holds the event
-loop), by `lint` and by tests. Specs are judged by compile, not here.
+loop), by `lint` and by tests. Specs are judged by compile, not here, but for those of objects
+without a proper name: compile never sees them.
 """
 
 from __future__ import annotations
