@@ -18,6 +18,7 @@ from sluicegate.compile.compilation import entry_id
 from sluicegate.config import ClientKey, Config
 from sluicegate.limits import StoreUnavailable
 from sluicegate.limits.claims import usd
+from sluicegate.limits.connection import cancelled
 from sluicegate.limits.periods import Period
 from sluicegate.limits.spent import Spent
 from sluicegate.limits.subjects import key_subject
@@ -104,10 +105,11 @@ class SpendReporter:
         self._away = False
 
     async def run(self) -> None:
-        """Once a minute, for ever."""
-        while True:
+        """Once a minute, until cancelled."""
+        while not cancelled():
             looked = await self.look()
-            await asyncio.sleep(_EVERY if looked else _SOON)
+            if not cancelled():
+                await asyncio.sleep(_EVERY if looked else _SOON)
 
     async def look(self) -> bool:
         """Read, and write what is new; answers whether there was anything to look for."""

@@ -90,7 +90,7 @@ class Bulletin:
         await stay_connected(self._url, self._serve, lambda error: self._tell(type(error).__name__))
 
     async def _serve(self, client: Redis) -> None:
-        """As long as it works. Raises RedisError, OSError, TimeoutError, RuntimeError."""
+        """As long as it works. Raises one of `losses`."""
         async with asyncio.timeout(_PATIENCE):
             clock, last = await self._catch_up(client)
         self._tell(None)

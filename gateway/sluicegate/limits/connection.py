@@ -41,18 +41,24 @@ async def connected(url: str) -> AsyncGenerator[Redis]:
                 await client.aclose()
 
 
+def losses() -> tuple[type[Exception], ...]:
+    """What is raised where a connection is lost, or the server does not do what it is asked."""
+    from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
+
+    # RuntimeError: uvloop's, of a connection that is closed
+    return RedisError, OSError, TimeoutError, RuntimeError
+
+
 async def stay_connected(
     url: str, serve: Callable[[Redis], Awaitable[None]], lost: Callable[[Exception], None]
 ) -> None:
     """`serve` over one connection after the other, until cancelled; `lost` hears why one ended."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
-
     while not cancelled():
         try:
             async with connected(url) as client:
                 await serve(client)
-        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-            lost(error)  # RuntimeError: uvloop's, of a connection that is closed
+        except losses() as error:
+            lost(error)
         if not cancelled():
             await asyncio.sleep(RETRY)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple, cast
 
-from sluicegate.limits.connection import PATIENCE, client_of, connected
+from sluicegate.limits.connection import PATIENCE, client_of, connected, losses
 from sluicegate.limits.periods import Period, period_start
 from sluicegate.limits.shared import StoreUnavailable
 from sluicegate.limits.subjects import counts_key
@@ -40,8 +40,6 @@ class SpentReader:
         Who has spent nothing, or is counted otherwise than a gateway does it, is left out. Raises
         StoreUnavailable.
         """
-        from redis.exceptions import RedisError  # noqa: PLC0415 -- loaded where it is used only
-
         found: dict[str, Spent] = {}
         subjects = iter(periods.items())
         try:
@@ -59,8 +57,7 @@ class SpentReader:
                         money = _money(reply, start)
                         if money is not None:
                             found[subject] = Spent(money, start)
-        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-            # RuntimeError: uvloop's, of a connection that is closed
+        except losses() as error:
             raise StoreUnavailable(type(error).__name__) from error
         return found
 
