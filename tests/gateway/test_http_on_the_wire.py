@@ -31,6 +31,7 @@ BROKEN = {
     "an unknown version": b"GET /v1/models HTTP/9.9\r\nHost: x\r\n\r\n",
     "a version without a number": b"GET /v1/models\r\n\r\n",
     "HTTP/0.9": b"GET /v1/models HTTP/0.9\r\nHost: x\r\n\r\n",
+    "HTTP/2 without its preface": b"GET / HTTP/2.0\r\nHost: x\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lines without a return": b"GET /v1/models HTTP/1.1\nHost: x\n\n",
     "a return alone": b"GET /v1/models HTTP/1.1\r\nHost: x\rX: y\r\n\r\n",
@@ -82,6 +83,76 @@ async def test_what_is_not_http_gets_one_envelope_and_the_end(
             assert "server" not in answer.headers
             assert await client.closed() == b""
     assert not caplog.records  # a port scanner can't fill the log
+
+
+REASONS = {
+    "two content types": "it has more than one content-type header",
+    "two hosts": "it has more than one host header",
+    "no host": "it has no host header",
+    "HTTP/2 without its preface": "its version is neither 1.0 nor 1.1",
+    "an asterisk": "its target is neither a path nor a URL",
+    "an unknown coding": "its transfer-encoding is not chunked",
+    "chunks of HTTP/1.0": "its transfer-encoding is not chunked, or its version is 1.0",
+    "too many headers": "its head, or what is between",
+    "a header too long": "its head, or what is between",
+    "no colon": "invalid header token",
+    "two lengths": "duplicate Content-Length",
+}
+
+
+@pytest.mark.parametrize("broken", REASONS)
+async def test_the_refusal_says_why(rig: Rig, broken: str) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    answer = await gateway.ask(BROKEN[broken])
+    assert answer.error["code"] == "invalid_http"
+    start = "The request is not valid HTTP: "
+    assert answer.error["message"].startswith(start + REASONS[broken])
+    assert answer.error["message"].endswith(".")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(b"a b", b"a/b", b"a@b", b"a,b c", b"a?b", b"a#b", b"a\\b", b"<a>", b'"a"', b"a|b", b"a^"),
+        *(b"a\x01b", b"a\x7fb", b"a\tb", b"\xc3\xa4.example", b"\xff", b"a%zz", b"a%2"),
+        *(
+            b"a:b",
+            b"a:80:80",
+            b"a:-1",
+            b"::1",
+            b"[]",
+            b"[::1",
+            b"::1]",
+            b"[::1]x",
+            b"[::1]:x",
+            b"[a/]",
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_a_host_that_is_none_is_refused(rig: Rig, host: bytes, version: bytes) -> None:
+    """RFC 9112 section 3.2: a host header with an invalid value is answered with 400."""
+    gateway, _ = await rig.serving(answers(answer_body()))
+    async with await gateway.connect() as client:
+        client.send(b"GET /healthz HTTP/%b\r\nHost: %b\r\n\r\n" % (version, host))
+        answer = await client.answer()
+        assert answer.status == 400
+        assert answer.error["code"] == "invalid_http"
+        assert await client.closed() == b""
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", "x", "gateway.models.svc.cluster.local", "A.Example.:80", "a_b:4000", "a:", ":80"),
+        *("127.0.0.1", "127.0.0.1:4000", "[::1]", "[::1]:4000", "[fe80::1%25eth0]:4000"),
+        *("xn--bcher-kva.example", "a%2Db", "[v1.x]"),
+    ],
+)
+async def test_a_host_may_be_any_name_or_address(rig: Rig, host: str) -> None:
+    gateway, _ = await rig.serving(answers(answer_body()))
+    answer = await gateway.ask(f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.status == 200
 
 
 async def test_broken_chunks_of_a_body(rig: Rig) -> None:

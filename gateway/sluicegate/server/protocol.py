@@ -8,9 +8,10 @@ what it leaves open is decided here: sizes, repeated headers, what follows a req
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from itertools import chain
 from typing import Final, TypeAlias, cast
 
@@ -37,19 +38,25 @@ _VERSIONS: Final = frozenset({"1.0", "1.1"})
 _ORIGINS: Final = ("/", "http://", "https://")  # how a target begins (RFC 9112 section 3.2)
 # Of these a second one is no HTTP: it would leave open what the message is, or whom it is for.
 _SINGLE: Final = frozenset({"content-length", "content-type", "host", "transfer-encoding"})
+# RFC 9110 section 7.2, RFC 3986 section 3.2.2: a name (or nothing) or an IP literal, and a port.
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9._~!$&'()*+,;=-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=-]*)*"
+    r"|\[[A-Za-z0-9._~!$&'()*+,;=:%-]+\])(?::[0-9]*)?",
+)
+_TOO_LARGE: Final = "its head, or what is between the parts of its body, is too large"
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
 class _NotHttp(Exception):
-    """A head that is refused. Raised in llhttp's callbacks, which end the parsing by it."""
+    """A head is refused; says why. Raised in llhttp's callbacks, which end the parsing by it."""
 
 
 class Connection(asyncio.Protocol):
     """One client. The methods named `on_...` are what llhttp calls."""
 
     __slots__ = (
-        "_broken",
         "_closing",
+        "_fault",
         "_fields",
         "_held",
         "_held_bytes",
@@ -88,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._held: list[bytes] = []  # what came while a request was served
         self._held_bytes = 0
         self._silent = 0
-        self._broken = False  # what came is not HTTP: nothing more is read
+        self._fault: str | None = None  # why what came is not HTTP: nothing more is read
         self._closing = False  # nothing more is served
         self._room: asyncio.Future[None] | None = None
         self._rest: asyncio.Future[None] | None = None  # while the task waits for a request
@@ -111,7 +118,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; what follows a request that is being served has to wait."""
-        if self._broken:
+        if self._fault is not None:
             return
         if self.idle or self._incoming is not None or self._closing:
             self._feed(data)
@@ -166,7 +173,7 @@ class Connection(asyncio.Protocol):
     # --- reading ----------------------------------------------------------------------------------
 
     def _feed(self, data: bytes) -> None:
-        while data and self._parser is not None and not self._broken:
+        while data and self._parser is not None and self._fault is None:
             piece, data = data[:_SLICE], data[_SLICE:]
             self._silent += len(piece)
             try:
@@ -175,10 +182,10 @@ class Connection(asyncio.Protocol):
                 offset: int = upgrade.args[0]
                 data = piece[offset:] + data
                 self._read_on()
-            except HttpParserError:
-                self._break()
+            except HttpParserError as error:
+                self._break(_told(error))
             if self._silent > MAX_SILENT_BYTES or len(self._fields) > MAX_HEADERS:
-                self._break()
+                self._break(_TOO_LARGE)
             if data and self._waiting and self._incoming is None and not self._closing:
                 self._held.insert(0, data)
                 self._held_bytes += len(data)
@@ -232,17 +239,11 @@ class Connection(asyncio.Protocol):
         assert parser is not None  # noqa: S101 (it is what calls)
         path = target.decode("utf-8", "surrogateescape")
         version, method = parser.get_http_version(), parser.get_method()
-        if (
-            self._closing
-            or version not in _VERSIONS
-            or method == b"CONNECT"
-            or not path.startswith(_ORIGINS)
-            or len(fields) > MAX_HEADERS
-            or (size > MAX_FIELD_BYTES and _too_long(target, fields))
-            or (repeated and not _SINGLE.isdisjoint(repeated))
-            or not _is_clear(headers, version)
-        ):
-            raise _NotHttp
+        fault = _fault_of_target(version, method, path) or _fault_of(headers, repeated, version)
+        if len(fields) > MAX_HEADERS or (size > MAX_FIELD_BYTES and _too_long(target, fields)):
+            fault = _TOO_LARGE
+        if fault is not None or self._closing:
+            raise _NotHttp(fault)
         self._upgrading = "upgrade" in headers and parser.should_upgrade()
         exchange = HttpExchange(
             *(self, self._server.limits, method.decode(), path, headers, repeated),
@@ -273,9 +274,9 @@ class Connection(asyncio.Protocol):
         if self._closing:
             self.close()
 
-    def _break(self) -> None:
+    def _break(self, fault: str) -> None:
         """What came is not HTTP. Who waits for the rest of a body is told; else it is answered."""
-        self._broken = True
+        self._fault = self._fault or fault
         if self._incoming is not None:
             self._incoming.break_off()
         if self._closing:
@@ -316,7 +317,7 @@ class Connection(asyncio.Protocol):
                 self._held_bytes = 0
                 self.resume_reading()
                 self._feed(held)
-            elif self._broken:
+            elif self._fault is not None:
                 self._refuse()
                 return
             else:
@@ -331,7 +332,8 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self) -> None:
         """The envelope for what is not HTTP; what the peer sent is not repeated. It is the end."""
-        error = ApiError(400, "The request is not valid HTTP.", code="invalid_http")
+        message = f"The request is not valid HTTP: {self._fault}."
+        error = ApiError(400, message, code="invalid_http")
         exchange = HttpExchange(self, self._server.limits, "GET", "/", {})
         exchange.send(400, ((b"x-request-id", request_id().encode()),), error.body())
         self.close()
@@ -339,7 +341,7 @@ class Connection(asyncio.Protocol):
     def _end(self, exchange: HttpExchange) -> None:
         """Close; where the client is still sending, a little later, so that it reads its answer."""
         self._closing = True
-        if exchange.whole or self._broken:
+        if exchange.whole or self._fault is not None:
             self.close()
             return
         self.resume_reading()
@@ -386,16 +388,38 @@ async def _was_read(exchange: HttpExchange) -> bool:
     return True
 
 
-def _is_clear(headers: Mapping[str, str], version: str) -> bool:
-    """Whether a message has one meaning: RFC 9112, sections 3.2 (host) and 6.1 (coding).
+def _fault_of_target(version: str, method: bytes, path: str) -> str | None:
+    """Why a request's first line is refused (RFC 9112 section 3.2), or None."""
+    if version not in _VERSIONS:
+        return "its version is neither 1.0 nor 1.1"
+    if method == b"CONNECT" or not path.startswith(_ORIGINS):
+        return "its target is neither a path nor a URL"
+    return None
+
+
+def _fault_of(headers: Mapping[str, str], repeated: Collection[str], version: str) -> str | None:
+    """Why headers are refused: RFC 9112, sections 3.2 (host) and 6.1 (coding), or None.
 
     llhttp also takes codings before `chunked`, which nothing here would undo, and codings with
     HTTP/1.0, to which a proxy that knows none gives another end.
     """
-    coding = headers.get("transfer-encoding")
-    if version == "1.0":
-        return coding is None
-    return "host" in headers and (coding is None or coding.lower() == "chunked")
+    coding, host = headers.get("transfer-encoding"), headers.get("host")
+    if repeated and not _SINGLE.isdisjoint(repeated):
+        return f"it has more than one {min(_SINGLE.intersection(repeated))} header"
+    if host is None and version != "1.0":
+        return "it has no host header"
+    if host is not None and _HOST.fullmatch(host) is None:
+        return "its host header is neither a name nor an address"
+    if coding is not None and (version == "1.0" or coding.lower() != "chunked"):
+        return "its transfer-encoding is not chunked, or its version is 1.0"
+    return None
+
+
+def _told(error: HttpParserError) -> str:
+    """The reason, as the middle of a sentence: ours or llhttp's, neither of which quotes input."""
+    cause = error.__context__
+    reason = str(cause) if isinstance(cause, _NotHttp) else str(error)
+    return reason[:1].lower() + reason[1:]
 
 
 def _repeated(fields: list[tuple[bytes, bytes]]) -> list[str]:
