@@ -28,6 +28,7 @@ from sluicegate.cluster import (
     Invalid,
     Metadata,
     NotFound,
+    Selection,
     Token,
     Unauthorized,
 )
@@ -80,8 +81,18 @@ async def test_an_answer_that_is_no_object(
     server: ScriptedApiServer, client: ClusterClient, body: bytes
 ) -> None:
     server.upstream.script = answers(body)
-    with pytest.raises(GarbledAnswer):
+    with pytest.raises(GarbledAnswer, match=r"GET /api/v1/namespaces/ns/secrets/a: "):
         await get(client)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"metadata":{},"items":5}'])
+async def test_an_answer_that_is_no_list(
+    server: ScriptedApiServer, client: ClusterClient, body: bytes
+) -> None:
+    server.upstream.script = answers(body)
+    with pytest.raises(GarbledAnswer, match=r"GET /api/v1/namespaces/ns/secrets: "):
+        async for _ in client.pages(SECRETS, Selection("ns")):
+            pass
 
 
 async def reset(call: Call) -> None:

@@ -17,6 +17,7 @@ from sluicegate.cluster import (
     LEASES,
     MODEL_DEPLOYMENTS,
     AccessError,
+    ApiStatusError,
     ClusterClient,
     ClusterError,
     Lease,
@@ -52,16 +53,21 @@ class Cluster:
         """What `question` finds. Raises click.ClickException where the cluster does not answer."""
         try:
             access = load_personal_access(os.environ, self.kubeconfig, self.context)
+        except AccessError as error:
+            raise click.ClickException(str(error)) from error
 
-            async def asked() -> T:
-                async with ClusterClient(access) as client:
-                    return await question(client)
+        async def asked() -> T:
+            async with ClusterClient(access) as client:
+                return await question(client)
 
+        try:
             return asyncio.run(asked())
         except NotFound as error:
             raise click.ClickException(f"{_MISSING} ({error.message})") from error
-        except (AccessError, ClusterError) as error:
+        except ApiStatusError as error:
             raise click.ClickException(str(error)) from error
+        except (ClusterError, msgspec.DecodeError) as error:  # perhaps it is another server
+            raise click.ClickException(f"{access.server}: {error}") from error
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:

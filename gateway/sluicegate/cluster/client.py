@@ -227,7 +227,8 @@ class ClusterClient:
         while True:
             query["limit"] = str(limit)
             body = await self._request("GET", path, query=query, accept=selection.accept("List"))
-            page = _as_list(body)
+            with _reading(f"GET {path}"):
+                page = _as_list(body)
             yield Page(tuple(map(bytes, page.items or ())), page.metadata.resource_version)
             if not page.metadata.next:
                 return
@@ -281,14 +282,13 @@ class ClusterClient:
         answer = await self._request(
             method, path, query=query, body=body, content_type=content_type, accept=accept
         )
-        try:
-            return msgspec.json.decode(answer, type=as_type)
-        except RecursionError as error:
-            if accept == _JSON:
-                raise GarbledAnswer(str(error)) from None
-            return msgspec.json.decode(b'{"metadata":%s}' % metadata_of(answer), type=as_type)
-        except msgspec.DecodeError as error:
-            raise GarbledAnswer(str(error)) from None
+        with _reading(f"{method} {path}"):
+            try:
+                return msgspec.json.decode(answer, type=as_type)
+            except RecursionError:
+                if accept == _JSON:
+                    raise
+                return msgspec.json.decode(b'{"metadata":%s}' % metadata_of(answer), type=as_type)
 
     async def _request(
         self,
@@ -364,6 +364,15 @@ def _telling(what: str) -> Generator[None]:
         raise ClusterUnreachable(f"{what}: {type(error).__name__}: {error}") from None
 
 
+@contextlib.contextmanager
+def _reading(what: str) -> Generator[None]:
+    """Say of what is answered, and is not what was asked for, to what it is an answer."""
+    try:
+        yield
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise GarbledAnswer(f"{what}: that is no answer of Kubernetes: {error}") from None
+
+
 async def _lines(response: aiohttp.ClientResponse, path: str) -> AsyncGenerator[list[bytes]]:
     lines = Lines()
     while True:
@@ -383,8 +392,6 @@ def _as_list(content: bytes) -> _List:
             msgspec.json.decode(found["metadata"], type=_ListMeta),
             [msgspec.Raw(one) for one in elements(found["items"])],
         )
-    except msgspec.DecodeError as error:
-        raise GarbledAnswer(str(error)) from None
 
 
 def _wait(response: aiohttp.ClientResponse) -> float | None:
