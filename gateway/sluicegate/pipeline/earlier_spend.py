@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar, get_args
 
 from sluicegate.config import Budget, ClientKey, Deployment, Entry, NamespaceCeiling, Sharing
 from sluicegate.ledger import Ledger
@@ -67,10 +67,13 @@ class _Watch:
 
     def __init__(self) -> None:
         self._before: Mapping[str, Entry] = {}
-        self._gone: dict[tuple[_By, str], float] = {}  # when one that was counted went away
+        # When one that was counted went away, as long as that is within a present period.
+        self._gone: dict[tuple[_By, str], float] = {}
+        self._oldest = 0.0
 
     def look(self, entries: Mapping[str, Entry], at: float) -> _Asked:
         """What is to be asked now that these serve, since `at` (Unix seconds)."""
+        self._forget(at)
         before, self._before = self._before, entries
         ids = [id_ for id_, entry in entries.items() if before.get(id_) is not entry]
         asked: dict[_Question, dict[str, Ceiling]] = defaultdict(dict)
@@ -85,6 +88,13 @@ class _Watch:
                 since = max(start, self._gone.pop((by, name), start))
                 asked[_Question(by, ceiling.period, since, at)][name] = ceiling
         return asked
+
+    def _forget(self, at: float) -> None:
+        """What went away before every present period makes no difference any more."""
+        oldest = min(period_start(period, int(at * 1000)) for period in get_args(Period)) / 1000
+        if oldest > self._oldest:
+            self._oldest = oldest
+            self._gone = {budget: gone for budget, gone in self._gone.items() if gone > oldest}
 
 
 def _charges(
