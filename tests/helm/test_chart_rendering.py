@@ -69,6 +69,15 @@ def test_nothing_is_random_or_looked_up() -> None:
             f"{VALKEY}.enabled=true,stores.limits.existingSecret.name=valkey",
             "in that of stores.limits.valkey, not in both",
         ),
+        ("gateway.service.loadBalancerClass=a.example/b", "need gateway.service.type=LoadBalancer"),
+        (
+            "gateway.service.loadBalancerSourceRanges={10.0.0.0/8}",
+            "need gateway.service.type=LoadBalancer",
+        ),
+        (
+            "gateway.service.type=LoadBalancer,gateway.service.loadBalancerSourceRanges={10.0.0.1}",
+            "does not match pattern",
+        ),
         ("ingress.enabled=true", "ingress.hosts needs a host name"),
         ("httpRoute.enabled=true", "httpRoute.parentRefs needs a Gateway"),
     ],
@@ -196,13 +205,18 @@ def test_a_claim_that_is_there_is_used() -> None:
     assert volumes["ledger"]["persistentVolumeClaim"] == {"claimName": "books"}
 
 
+def test_a_load_balancer_is_chosen_and_lets_in_whom_it_shall() -> None:
+    balanced = by_name(rendered(VALUES["several"]), "Service")["sluicegate"]["spec"]
+    assert balanced["type"] == "LoadBalancer"
+    assert balanced["loadBalancerClass"] == "example.com/internal"
+    assert balanced["loadBalancerSourceRanges"] == ["10.0.0.0/8", "2001:db8::/32"]
+    plain = rendered(None, "gateway.service.type=LoadBalancer")
+    assert set(by_name(plain, "Service")["sluicegate"]["spec"]) == {"type", "selector", "ports"}
+
+
 def test_helm_test_asks_the_service() -> None:
     found = rendered(None, "gateway.service.port=8080")
-    (service,) = (
-        each
-        for each in found
-        if each["kind"] == "Service" and each["metadata"]["name"] == "sluicegate"
-    )
+    service = by_name(found, "Service")["sluicegate"]
     (hook,) = by_name(found, "Pod").values()
     (container,) = hook["spec"]["containers"]
     assert service["spec"]["ports"][0]["port"] == 8080
