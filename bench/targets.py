@@ -33,6 +33,16 @@ class Target:
         """Whether the target knows how to serve the workload."""
         return workload in self.calls
 
+    def metrics(self, beginning: str) -> list[float]:
+        """The values of its samples whose lines begin like that, from Sluicegate's admin port."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.admin_port, timeout=10)
+        try:
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        finally:
+            connection.close()
+        return [float(line.split()[-1]) for line in lines if line.startswith(beginning)]
+
 
 def start_mock(
     processes: Processes,

@@ -1,6 +1,5 @@
 """One of two upstreams fails under load: what do clients notice, and is it left alone."""
 
-import http.client
 import signal
 import threading
 from collections.abc import Callable
@@ -119,10 +118,4 @@ def _measure(rig: Rig, fault: Fault, target: Target, bad: Target) -> dict[str, f
 
 def _asked(target: Target) -> int:
     """Attempts at the failing upstream so far."""
-    connection = http.client.HTTPConnection("127.0.0.1", target.site.admin_port, timeout=10)
-    try:
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-    finally:
-        connection.close()
-    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(_ATTEMPTS))
+    return int(sum(target.metrics(_ATTEMPTS)))

@@ -141,13 +141,7 @@ def _changes(folder: Path) -> Generator[list[int]]:
 
 def _longest_slice(target: Target) -> float:
     """The longest time in seconds that a load has held the gateway's event loop, as it says."""
-    connection = http.client.HTTPConnection("127.0.0.1", target.site.admin_port, timeout=10)
-    try:
-        connection.request("GET", "/metrics")
-        lines = connection.getresponse().read().decode().splitlines()
-    finally:
-        connection.close()
-    return next(float(line.split()[1]) for line in lines if line.startswith(_LONGEST_SLICE))
+    return target.metrics(_LONGEST_SLICE)[0]
 
 
 def _one_change(target: Target, folder: Path, number: int) -> float:
