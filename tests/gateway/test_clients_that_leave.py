@@ -15,6 +15,7 @@ from scripted_upstream import Call, answers, hangs
 from sluicegate.config import EchoUpstream
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import ServerSettings
+from undisturbed import undisturbed
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
@@ -194,6 +195,7 @@ async def test_a_client_that_reads_nothing_is_given_up(rig: Rig) -> None:
     client.leave()
 
 
+@undisturbed(0.3)
 async def test_a_client_that_reads_slowly_is_not_given_up(rig: Rig) -> None:
     """What counts is that it reads, not how fast: the whole takes many times the stall's time."""
     body = answer_body("x" * 10_000_000)

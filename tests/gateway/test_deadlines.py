@@ -5,11 +5,13 @@ import socket
 
 import pytest
 
+from eventually import eventually
 from gateway_rig import Rig
 from responses_wire import check_whole, frames, sent_events, text_stream
 from running_gateway import AUTHORIZED, echo_entry, key_entry, openai_entry
 from scripted_upstream import Call, answers, hangs, streams
 from sluicegate.config import EchoUpstream, Retry, Timeouts
+from undisturbed import undisturbed
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
@@ -22,6 +24,7 @@ def within(seconds: float) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("body", [GOOD, STREAM], ids=["whole", "stream"])
+@undisturbed(0.1)
 async def test_no_first_byte_is_504(rig: Rig, body: bytes) -> None:
     upstream = await rig.upstream(hangs())
     timeouts = Timeouts(first_byte=0.2)
@@ -55,6 +58,7 @@ async def test_no_connection_is_504(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("body", [GOOD, STREAM], ids=["whole", "stream"])
+@undisturbed(0.1)
 async def test_the_clients_deadline_is_504(rig: Rig, body: bytes) -> None:
     gateway, upstream = await rig.serving(hangs())
     began = asyncio.get_running_loop().time()
@@ -64,6 +68,7 @@ async def test_the_clients_deadline_is_504(rig: Rig, body: bytes) -> None:
     await asyncio.wait_for(upstream.last.gone.wait(), 10)
 
 
+@undisturbed(0.1)
 async def test_the_deadline_covers_all_attempts(rig: Rig) -> None:
     slow = await rig.upstream(hangs())
     other = await rig.upstream(hangs())
@@ -80,6 +85,7 @@ async def test_the_deadline_covers_all_attempts(rig: Rig) -> None:
     assert answer.headers["x-sluicegate-attempts"] == both
 
 
+@undisturbed(0.1)
 async def test_a_wait_that_does_not_fit_the_deadline_is_not_begun(rig: Rig) -> None:
     error = b'{"error":{"message":"later"}}'
     upstream = await rig.upstream(answers(error, 429, [("Retry-After", "2")]))
@@ -97,6 +103,7 @@ async def test_a_deadline_that_is_kept_changes_nothing(rig: Rig) -> None:
     assert answer.body == b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
 
 
+@undisturbed(0.1)
 async def test_a_slow_answer_body_counts_too(rig: Rig) -> None:
     async def script(call: Call) -> None:
         call.head(200, [("Content-Length", "100000")])
@@ -116,6 +123,7 @@ async def test_the_deadline_holds_for_a_deployment_that_answers_by_itself(rig: R
         assert (answer.status, answer.error["code"]) == (504, "upstream_timeout")
 
 
+@undisturbed(0.1)
 async def test_the_deadline_ends_a_stream_that_a_deployment_makes_itself(rig: Rig) -> None:
     gateway = await rig.gateway(key_entry(), echo_entry(EchoUpstream(chunk_delay=0.2)))
     answer = await gateway.post(ECHO_STREAM, within(0.5))
@@ -136,6 +144,9 @@ async def test_a_retry_does_not_wait_beyond_a_client_that_is_gone(rig: Rig) -> N
     async with await gateway.connect() as client:
         client.post(GOOD, AUTHORIZED)
         await upstream.called()
-    await asyncio.sleep(0.1)
-    assert await gateway.metric("sluicegate_requests_total", status="499") == 1
+
+    async def has_left() -> bool:
+        return await gateway.metric("sluicegate_requests_total", status="499") == 1
+
+    await eventually(has_left)
     assert await gateway.metric("sluicegate_requests_in_flight") == 0

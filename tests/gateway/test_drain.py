@@ -20,6 +20,7 @@ from running_gateway import AUTHORIZED, echo_entry, key_entry, openai_entry
 from scripted_upstream import Call, Script, answers, hangs
 from sluicegate.config import EchoUpstream, Retry
 from sluicegate.server.process import ServerSettings
+from undisturbed import undisturbed
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 FIRST = b'{"model":"gpt-test","input":"first"}'
@@ -110,7 +111,7 @@ async def test_an_answer_that_was_under_way_tells_that_it_is_the_last(rig: Rig) 
         other.post(GOOD, AUTHORIZED)  # keeps the drain going
         await upstream.called(2)
         gateway.stop.ask()
-        await asyncio.sleep(0.01)
+        assert (await gateway.admin("/readyz")).status == 503
         first.set()
         assert (await client.answer()).headers["connection"] == "close"
         assert await asyncio.wait_for(client.closed(), 10) == b""
@@ -147,6 +148,7 @@ async def test_without_anything_running_it_ends_at_once(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("insist", [True, False], ids=["second signal", "drain timeout"])
+@undisturbed(0.2)
 async def test_what_does_not_end_is_cut_off(rig: Rig, insist: bool) -> None:
     settings = PATIENT if insist else HASTY
     gateway, upstream = await rig.serving(hangs(*BEGUN), settings=settings)

@@ -14,6 +14,7 @@ from raw_client import RawClient
 from running_gateway import AUTHORIZED, RunningGateway, echo_entry, key_entry
 from sluicegate.server.process import ServerSettings
 from sluicegate.server.tls import PairRefused
+from undisturbed import undisturbed
 
 BODY = b'{"model":"echo","input":"hi"}'
 
@@ -122,6 +123,7 @@ async def test_a_new_certificate_is_taken_up_while_serving(
     assert len({first, second, third}) == 3
 
 
+@undisturbed(0.3)
 async def test_clients_that_do_not_shake_hands_hold_nothing_up(
     rig: Rig, pair: Pair, authority: tuple[trustme.CA, Path]
 ) -> None:
@@ -147,8 +149,11 @@ async def test_a_client_that_leaves_cancels_over_tls_too(
     gateway = await start(rig, pair)
     client = await RawClient.open(gateway.port, tls=trusting(authority[0]))
     client.post(BODY, AUTHORIZED | {"Content-Length": "100000"})
-    await asyncio.sleep(0.05)
-    assert await gateway.metric("sluicegate_requests_in_flight") == 1
+
+    async def begun() -> bool:
+        return await gateway.metric("sluicegate_requests_in_flight") == 1
+
+    await eventually(begun)
     client.leave()
 
     async def gone() -> bool:
@@ -190,4 +195,4 @@ async def test_an_encrypted_key_is_an_error_and_no_question_at_the_terminal(
         )
     )
     with pytest.raises(PairRefused):
-        await asyncio.wait_for(start(rig, pair), 5)
+        await asyncio.wait_for(start(rig, pair), 30)
