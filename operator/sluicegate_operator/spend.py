@@ -17,9 +17,9 @@ from sluicegate.cluster import API_KEYS, ClusterClient, ClusterError, Metadata, 
 from sluicegate.compile.compilation import entry_id
 from sluicegate.config import ClientKey, Config
 from sluicegate.limits import StoreUnavailable
-from sluicegate.limits.claims import usd
 from sluicegate.limits.connection import cancelled
 from sluicegate.limits.periods import Period
+from sluicegate.limits.reservations import usd
 from sluicegate.limits.spent import Spent
 from sluicegate.limits.subjects import key_subject
 from sluicegate.telemetry.logs import log

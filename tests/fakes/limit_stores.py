@@ -6,9 +6,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from eventually import eventually
-from sluicegate.limits import Claim, MemoryStore, Refusal, Reservation
+from sluicegate.limits import (
+    Amount,
+    Ceiling,
+    MemoryStore,
+    Refusal,
+    Reservation,
+    Subject,
+    SubjectKind,
+)
 from sluicegate.limits.shared import SharedStore
 
 NOON = 1_790_000_000.0 - 1_790_000_000.0 % 86_400 + 43_200
@@ -24,6 +33,26 @@ class SetClock:
         return self.now
 
 
+class Ask(NamedTuple):
+    """The arguments of a reservation."""
+
+    subjects: tuple[Subject, ...]
+    amount: Amount = Amount()
+
+
+def ask(
+    ceiling: Ceiling,
+    id_: str = "key:a/b",
+    *,
+    requests: int = 1,
+    tokens: int = 0,
+    money: int = 0,
+    kind: SubjectKind = SubjectKind.KEY,
+) -> Ask:
+    """Of one subject."""
+    return Ask((Subject(id_, ceiling, kind),), Amount(requests, tokens, money))
+
+
 @dataclass
 class Counting:
     """One of the stores. `settled` waits until all settlements have been counted."""
@@ -31,18 +60,18 @@ class Counting:
     store: MemoryStore | SharedStore
     clock: SetClock
 
-    async def reserve(self, *claims: Claim) -> Reservation | Refusal:
+    async def reserve(self, asked: Ask) -> Reservation | Refusal:
         if isinstance(self.store, MemoryStore):
-            return self.store.reserve(claims)
-        return await self.store.reserve(claims)
+            return self.store.reserve(*asked)
+        return await self.store.reserve(*asked)
 
-    async def granted(self, *claims: Claim) -> Reservation:
-        found = await self.reserve(*claims)
+    async def granted(self, asked: Ask) -> Reservation:
+        found = await self.reserve(asked)
         assert isinstance(found, Reservation), found
         return found
 
-    async def refused(self, *claims: Claim) -> Refusal:
-        found = await self.reserve(*claims)
+    async def refused(self, asked: Ask) -> Refusal:
+        found = await self.reserve(asked)
         assert isinstance(found, Refusal), found
         return found
 

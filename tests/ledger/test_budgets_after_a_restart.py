@@ -29,7 +29,7 @@ from sluicegate.config import Budget, Config, EndUserPolicy, NamespaceCeiling, S
 from sluicegate.ledger import CallRecord, Ledger, LedgerSettings
 from sluicegate.ledger.ledger import store_of
 from sluicegate.ledger.record import encode
-from sluicegate.limits import Ceiling, Claim, Limiter, MemoryStore, SubjectKind
+from sluicegate.limits import Amount, Ceiling, Limiter, MemoryStore, Subject, SubjectKind
 from sluicegate.limits.subjects import end_user_subject, key_subject, namespace_subject
 from sluicegate.pipeline import earlier_spend
 from sluicegate.pipeline.earlier_spend import count_earlier_spend
@@ -103,11 +103,10 @@ async def test_killed_and_started_again(rig: Rig, tmp_path: Path) -> None:
         assert (await ask(served, "bob")).status == 200
 
 
-def spent(memory: MemoryStore, subject: str, period_of: Ceiling) -> Decimal:
-    claim = Claim(subject, period_of, 0, kind=SubjectKind.KEY)
-    if subject.startswith("user:"):
-        claim = structs.replace(claim, kind=SubjectKind.END_USER)
-    return Decimal(memory.reserve([claim]).standings[0].money).scaleb(-9)
+def spent(memory: MemoryStore, id_: str, period_of: Ceiling) -> Decimal:
+    kind = SubjectKind.END_USER if id_.startswith("user:") else SubjectKind.KEY
+    look = memory.reserve((Subject(id_, period_of, kind),), Amount(0))
+    return Decimal(look.standings[0].money).scaleb(-9)
 
 
 MONTH = Ceiling(money=10**12)
@@ -210,8 +209,7 @@ async def test_a_database_that_comes_later(tmp_path: Path) -> None:
             await eventually(told)
             assert not done.is_set()
             # What this gateway itself spends before the database is back counts once, and besides.
-            claim = Claim(key_subject("default/team"), MONTH, money=10**9)
-            memory.reserve([claim])
+            memory.reserve((Subject(key_subject("default/team"), MONTH),), Amount(1, 0, 10**9))
             ledger.end(record(time=time.time(), cost_usd=Decimal(1), **own))
             await asyncio.to_thread(server.start)
             await asyncio.wait_for(done.wait(), 30)

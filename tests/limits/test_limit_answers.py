@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from limit_stores import NOON
 from sluicegate.limits import (
+    Amount,
     Ceiling,
-    Claim,
     Kind,
     Refusal,
+    Reservation,
     Standing,
+    Subject,
     rate_headers,
     refusal_error,
     refusals_error,
@@ -25,9 +27,14 @@ EVERYTHING = Ceiling(requests=10, tokens=1000, parallel=3, money=2_500_000_000, 
 
 
 def refusal(kind: Kind, *, tokens: int = 0, words: str = "key a/b") -> Refusal:
-    claim = Claim("key:a/b", EVERYTHING, tokens=tokens, money=120_000_000, words=words)
+    subject, amount = Subject("key:a/b", EVERYTHING, words=words), Amount(1, tokens, 120_000_000)
     standing = Standing(10, 900, NOW - 20_500, 3, 2_499_000_001, NOW - 1000)
-    return Refusal(claim, kind, (standing,), (claim,), NOW)
+    return Refusal(subject, kind, amount, (subject,), (standing,), NOW)
+
+
+def told(ceiling: Ceiling, standing: Standing) -> dict[bytes, bytes]:
+    subject = Subject("key:a/b", ceiling)
+    return dict(rate_headers(Reservation("", (subject,), Amount(), (standing,), NOW)))
 
 
 @pytest.mark.parametrize(
@@ -62,10 +69,9 @@ def test_of_several_the_best_news_count() -> None:
 
 @given(st.integers(0, 60_000))
 def test_the_reset_is_the_rest_of_the_window(elapsed: int) -> None:
-    claim = Claim("key:a/b", Ceiling(requests=10))
-    told = dict(rate_headers((claim,), (Standing(3, window=NOW - elapsed),), NOW))
-    assert told[b"x-ratelimit-remaining-requests"] == b"7"
-    reset = told[b"x-ratelimit-reset-requests"].decode()
+    headers = told(Ceiling(requests=10), Standing(3, window=NOW - elapsed))
+    assert headers[b"x-ratelimit-remaining-requests"] == b"7"
+    reset = headers[b"x-ratelimit-reset-requests"].decode()
     match = re.fullmatch(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?", reset)
     assert match is not None
     minutes, seconds, milliseconds = (float(part or 0) for part in match.groups())
@@ -73,9 +79,7 @@ def test_the_reset_is_the_rest_of_the_window(elapsed: int) -> None:
 
 
 def test_what_is_overdrawn_is_none_left() -> None:
-    claim = Claim("key:a/b", Ceiling(tokens=10))
-    told = dict(rate_headers((claim,), (Standing(tokens=50, window=NOW),), NOW))
-    assert told == {
+    assert told(Ceiling(tokens=10), Standing(tokens=50, window=NOW)) == {
         b"x-ratelimit-limit-tokens": b"10",
         b"x-ratelimit-remaining-tokens": b"0",
         b"x-ratelimit-reset-tokens": b"1m0s",

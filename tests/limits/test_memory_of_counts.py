@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from limit_stores import SetClock
-from sluicegate.limits import Ceiling, Claim, MemoryStore, Refusal, Reservation, SubjectKind
+from limit_stores import Ask, SetClock, ask
+from sluicegate.limits import Ceiling, MemoryStore, Refusal, Reservation, Subject, SubjectKind
 
 USD = 1_000_000_000
 DAILY = Ceiling(requests=5, money=USD, period="1d")
 
 
-def user(number: int, ceiling: Ceiling = DAILY, *, money: int = 1) -> Claim:
-    return Claim(f"user:a/b:{number}", ceiling, money=money, kind=SubjectKind.END_USER)
+def user(number: int, ceiling: Ceiling = DAILY, *, money: int = 1) -> Ask:
+    return ask(ceiling, f"user:a/b:{number}", money=money, kind=SubjectKind.END_USER)
 
 
-def key(number: int, ceiling: Ceiling = DAILY) -> Claim:
-    return Claim(f"key:a/{number}", ceiling, money=1)
+def key(number: int, ceiling: Ceiling = DAILY) -> Ask:
+    return ask(ceiling, f"key:a/{number}", money=1)
 
 
 def granted(found: Reservation | Refusal) -> Reservation:
@@ -28,35 +28,36 @@ def granted(found: Reservation | Refusal) -> Reservation:
 def test_what_is_over_is_forgotten_as_others_come(made: object) -> None:
     clock = SetClock()
     store = MemoryStore(clock, most=1_000_000)
-    claim = user if made is user else key
+    who = user if made is user else key
     for number in range(2000):
-        store.reserve((claim(number),))
+        store.reserve(*who(number))
     assert len(store) == 2000
     clock.now += 2 * 86_400
     for number in range(10_000, 12_000):
-        store.reserve((claim(number),))
+        store.reserve(*who(number))
     assert len(store) <= 2001
 
 
 def test_of_more_end_users_than_it_may_remember_the_oldest_are_forgotten() -> None:
     store = MemoryStore(SetClock(), most=100)
     spent = Ceiling(money=USD, period="Month")
-    store.reserve((key(1, spent),))
-    held = granted(store.reserve((user(0, Ceiling(parallel=1)),)))
+    store.reserve(*key(1, spent))
+    held = granted(store.reserve(*user(0, Ceiling(parallel=1))))
     for number in range(1, 5000):
-        store.reserve((user(number, spent, money=USD),))
+        store.reserve(*user(number, spent, money=USD))
     assert len(store) <= 102
-    assert isinstance(store.reserve((user(4999, spent),)), Refusal)
-    assert isinstance(store.reserve((user(1, spent),)), Reservation)
+    assert isinstance(store.reserve(*user(4999, spent)), Refusal)
+    assert isinstance(store.reserve(*user(1, spent)), Reservation)
     # A key is never forgotten for them, nor who has a request under way.
-    assert granted(store.reserve((key(1, spent),))).standings[0].money == 2
-    assert isinstance(store.reserve((user(0, Ceiling(parallel=1)),)), Refusal)
+    assert granted(store.reserve(*key(1, spent))).standings[0].money == 2
+    assert isinstance(store.reserve(*user(0, Ceiling(parallel=1))), Refusal)
     store.settle(held, None, None)
-    assert isinstance(store.reserve((user(0, Ceiling(parallel=1)),)), Reservation)
+    assert isinstance(store.reserve(*user(0, Ceiling(parallel=1))), Reservation)
 
 
 def test_refused_strangers_take_no_memory() -> None:
     store = MemoryStore(SetClock())
     for number in range(1000):
-        store.reserve((user(number, Ceiling(tokens=1)), Claim("key:a/b", Ceiling(requests=0))))
+        stranger, amount = user(number, Ceiling(tokens=1))
+        store.reserve((*stranger, Subject("key:a/b", Ceiling(requests=0))), amount)
     assert len(store) == 0

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 from msgspec import structs
 
-from limit_stores import Counting, SetClock, of_memory, sharing
-from sluicegate.limits import Ceiling, Claim, Refusal, Reservation, Standing
+from limit_stores import Ask, Counting, SetClock, of_memory, sharing
+from sluicegate.limits import Amount, Ceiling, Refusal, Reservation, Standing, Subject
 from sluicegate.limits.periods import WINDOW, Period, period_end, period_start
 from valkey_process import SERVER, ValkeyProcess, valkey_process
 
@@ -43,7 +43,7 @@ class Histories(RuleBasedStateMachine):
         Histories.example += 1
         self.clock = SetClock()
         self.stores = [of_memory(self.clock)]
-        self.held: list[tuple[list[Reservation], tuple[Claim, ...]]] = []
+        self.held: list[tuple[list[Reservation], Ask]] = []
         self.ceilings: dict[str, Ceiling] = {}
         self.stack = AsyncExitStack()
         if self.server is not None:
@@ -68,7 +68,7 @@ class Histories(RuleBasedStateMachine):
     @rule(subject=st.sampled_from(SUBJECTS), ceiling=ceilings)
     def configure(self, subject: str, ceiling: Ceiling) -> None:
         """Anew, where nothing of it is under way: slots are counted only where they are limited."""
-        under_way = {claim.subject for _, claims in self.held for claim in claims}
+        under_way = {each.id for _, asked in self.held for each in asked.subjects}
         if f"{self.example}:{subject}" not in under_way:
             self.ceilings[subject] = structs.replace(ceiling, period=PERIOD[subject])
 
@@ -79,34 +79,34 @@ class Histories(RuleBasedStateMachine):
         money=amounts,
     )
     def reserve(self, subjects: set[str], requests: int, tokens: int, money: int) -> None:
-        claims = tuple(
-            Claim(f"{self.example}:{subject}", self.ceilings[subject], requests, tokens, money)
+        limited = tuple(
+            Subject(f"{self.example}:{subject}", self.ceilings[subject])
             for subject in sorted(subjects)
             if subject in self.ceilings
         )
-        if not claims:
+        if not limited:
             return
-        before = self.look(claims)
-        answers = [self.runner.run(store.reserve(*claims)) for store in self.stores]
+        before = self.look(limited)
+        asked = Ask(limited, Amount(requests, tokens, money))
+        answers = [self.runner.run(store.reserve(asked)) for store in self.stores]
         first = answers[0]
         if isinstance(first, Refusal):
             assert first.standings == before
             for other in answers:
                 assert isinstance(other, Refusal)
-                assert (other.kind, other.claim) == (first.kind, first.claim)
+                assert (other.kind, other.subject) == (first.kind, first.subject)
                 assert other.standings == first.standings
             return
         for other in answers:
             assert isinstance(other, Reservation)
             assert other.standings == first.standings
         granted = [answer for answer in answers if isinstance(answer, Reservation)]
-        for claim, standing in zip(claims, first.standings, strict=True):
-            self.within(claim, standing)
-        self.held.append((granted, claims))
+        for subject, standing in zip(limited, first.standings, strict=True):
+            self.within(subject.ceiling, standing)
+        self.held.append((granted, asked))
 
-    def within(self, claim: Claim, standing: Standing) -> None:
+    def within(self, ceiling: Ceiling, standing: Standing) -> None:
         """What has been granted is within every limit."""
-        ceiling = claim.ceiling
         for limit, used in (
             (ceiling.requests, standing.requests),
             (ceiling.tokens, standing.tokens),
@@ -118,25 +118,24 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.held))
     @rule(number=st.integers(0, 1000), tokens=st.none() | amounts, money=st.none() | amounts)
     def settle(self, number: int, tokens: int | None, money: int | None) -> None:
-        reservations, claims = self.held.pop(number % len(self.held))
+        reservations, asked = self.held.pop(number % len(self.held))
         for store, reservation in zip(self.stores, reservations, strict=True):
             self.runner.run(store.settle(reservation, tokens, money))
-        self.look(claims)
+        self.look(asked.subjects)
 
-    def look(self, claims: tuple[Claim, ...]) -> tuple[Standing, ...]:
+    def look(self, subjects: tuple[Subject, ...]) -> tuple[Standing, ...]:
         """How the subjects stand, as all stores say: never below zero, as many slots as held."""
-        looks = tuple(Claim(claim.subject, claim.ceiling, 0) for claim in claims)
-        found = [self.runner.run(store.reserve(*looks)).standings for store in self.stores]
+        look = Ask(subjects, Amount(0))
+        found = [self.runner.run(store.reserve(look)).standings for store in self.stores]
         assert all(each == found[0] for each in found)
-        for claim, standing in zip(claims, found[0], strict=True):
+        for subject, standing in zip(subjects, found[0], strict=True):
             assert min(standing.requests, standing.tokens, standing.money) >= 0
             held = sum(
-                each.requests
-                for _, others in self.held
-                for each in others
-                if each.subject == claim.subject
+                asked.amount.requests
+                for _, asked in self.held
+                if subject.id in {each.id for each in asked.subjects}
             )
-            assert standing.parallel == (held if claim.ceiling.parallel is not None else 0)
+            assert standing.parallel == (held if subject.ceiling.parallel is not None else 0)
         return found[0]
 
 

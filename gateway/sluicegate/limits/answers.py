@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TypeAlias
 
-from sluicegate.limits.claims import Claim, Kind, Refusal, Standing, usd
 from sluicegate.limits.periods import WINDOW, period_end
+from sluicegate.limits.reservations import Kind, Refusal, Reservation, Standing, usd
 from sluicegate.model import ApiError
 
 _SLOT_WAIT = 1.0  # seconds after which a slot may be free
@@ -27,20 +26,21 @@ _Told: TypeAlias = tuple[int, int, int]  # what is left, the limit, milliseconds
 
 def refusal_error(refusal: Refusal) -> ApiError:
     """429: which limit of which subject, and when to come again."""
-    claim, standing, ceiling = refusal.claim, refusal.standing, refusal.claim.ceiling
+    subject, standing, ceiling = refusal.subject, refusal.standing, refusal.subject.ceiling
+    tokens = refusal.amount.tokens
     wait = _left(standing, refusal.now) / 1000
     match refusal.kind:
         case Kind.REQUESTS:
             most = f"requests per minute: limit {ceiling.requests}, used {standing.requests}"
-            return _limited(f"Rate limit reached for {claim.words} on {most}.", "requests", wait)
+            return _limited(f"Rate limit reached for {subject.words} on {most}.", "requests", wait)
         case Kind.PARALLEL:
             most = f"parallel requests: limit {ceiling.parallel}"
-            return _limited(f"Rate limit reached for {claim.words} on {most}.", "requests", None)
-        case Kind.TOKENS if ceiling.tokens is not None and claim.tokens > ceiling.tokens:
+            return _limited(f"Rate limit reached for {subject.words} on {most}.", "requests", None)
+        case Kind.TOKENS if ceiling.tokens is not None and tokens > ceiling.tokens:
             return ApiError(
                 429,
-                f"Request too large for {claim.words} on tokens per minute: limit "
-                f"{ceiling.tokens}, this request may use {claim.tokens}. Shorten the input or set "
+                f"Request too large for {subject.words} on tokens per minute: limit "
+                f"{ceiling.tokens}, this request may use {tokens}. Shorten the input or set "
                 "a lower max_output_tokens.",
                 type="tokens",
                 code="rate_limit_exceeded",
@@ -49,11 +49,11 @@ def refusal_error(refusal: Refusal) -> ApiError:
         case Kind.TOKENS:
             most = (
                 f"tokens per minute: limit {ceiling.tokens}, used {standing.tokens}, "
-                f"this request may use {claim.tokens}"
+                f"this request may use {tokens}"
             )
-            return _limited(f"Rate limit reached for {claim.words} on {most}.", "tokens", wait)
+            return _limited(f"Rate limit reached for {subject.words} on {most}.", "tokens", wait)
         case Kind.BUDGET:
-            return _spent(claim, standing, refusal.now)
+            return _spent(refusal)
 
 
 def refusals_error(model: str, refusals: Sequence[Refusal]) -> ApiError:
@@ -72,14 +72,12 @@ def refusals_error(model: str, refusals: Sequence[Refusal]) -> ApiError:
     )
 
 
-def rate_headers(
-    claims: Iterable[Claim], standings: Iterable[Standing], now: int
-) -> tuple[tuple[bytes, bytes], ...]:
+def rate_headers(found: Reservation | Refusal) -> tuple[tuple[bytes, bytes], ...]:
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, each of whoever has least left."""
     requests: _Told | None = None
     tokens: _Told | None = None
-    for claim, standing in zip(claims, standings, strict=True):
-        ceiling, reset = claim.ceiling, _left(standing, now)
+    for subject, standing in zip(found.subjects, found.standings, strict=True):
+        ceiling, reset = subject.ceiling, _left(standing, found.now)
         most = ceiling.requests
         if most is not None:
             told = (most - standing.requests, most, reset)
@@ -88,14 +86,20 @@ def rate_headers(
         if most is not None:
             told = (most - standing.tokens, most, reset)
             tokens = told if tokens is None else min(tokens, told)
-    headers: list[tuple[bytes, bytes]] = []
-    for names, told in ((_REQUESTS, requests), (_TOKENS, tokens)):
-        if told is not None:
-            left, most, reset = told
-            headers += zip(
-                names, (b"%d" % most, b"%d" % max(left, 0), _duration(reset)), strict=True
-            )
-    return tuple(headers)
+    if tokens is None:
+        return () if requests is None else _told(_REQUESTS, requests)
+    told_tokens = _told(_TOKENS, tokens)
+    return told_tokens if requests is None else _told(_REQUESTS, requests) + told_tokens
+
+
+def _told(names: tuple[bytes, bytes, bytes], told: _Told) -> tuple[tuple[bytes, bytes], ...]:
+    left, most, reset = told
+    limit, remaining, again = names
+    return (
+        (limit, b"%d" % most),
+        (remaining, b"%d" % max(left, 0)),
+        (again, _duration(reset)),
+    )
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:
@@ -110,13 +114,14 @@ def _limited(message: str, type_: str, wait: float | None) -> ApiError:
     )
 
 
-def _spent(claim: Claim, standing: Standing, now: int) -> ApiError:
-    ceiling = claim.ceiling
-    again = datetime.fromtimestamp(period_end(ceiling.period, now) / 1000, UTC)
+def _spent(refusal: Refusal) -> ApiError:
+    subject, ceiling, spent = refusal.subject, refusal.subject.ceiling, refusal.standing.money
+    again = datetime.fromtimestamp(period_end(ceiling.period, refusal.now) / 1000, UTC)
     return ApiError(
         429,
-        f"The budget of {claim.words} does not allow this request: {usd(standing.money)} of "
-        f"{usd(ceiling.money or 0)} USD are spent or reserved, it may cost {usd(claim.money)}. "
+        f"The budget of {subject.words} does not allow this request: {usd(spent)} of "
+        f"{usd(ceiling.money or 0)} USD are spent or reserved, it may cost "
+        f"{usd(refusal.amount.money)}. "
         f"Spending starts at zero again at {again:%Y-%m-%dT%H:%M:%SZ}.",
         type="insufficient_quota",
         code="insufficient_quota",
@@ -129,7 +134,6 @@ def _left(standing: Standing, now: int) -> int:
     return max(standing.window + WINDOW - now, 0) if standing.window else 0
 
 
-@lru_cache
 def _duration(milliseconds: int) -> bytes:
     """As in `1m0s`, `8.64s`, `20ms`."""
     if milliseconds < 1000:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from enum import StrEnum
 
-from sluicegate.limits.claims import Claim, Refusal, Reservation, Settlement
 from sluicegate.limits.memory import MemoryStore
+from sluicegate.limits.reservations import Amount, Refusal, Reservation, Subject
 from sluicegate.limits.shared import SharedStore, StoreUnavailable
 
 
@@ -71,29 +70,31 @@ class Limiter:
         if self._shared is not None:
             await self._shared.finish(seconds)
 
-    def reserve_now(self, claims: Sequence[Claim]) -> Reservation | Refusal | None:
+    def reserve_now(
+        self, subjects: tuple[Subject, ...], amount: Amount
+    ) -> Reservation | Refusal | None:
         """As `reserve`, where nobody has to be waited for; None: somebody has."""
-        return self._local.reserve(claims) if self._shared is None else None
+        return self._local.reserve(subjects, amount) if self._shared is None else None
 
-    async def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
-        """Take what all claims ask, or nothing. No two claims are of one subject.
+    async def reserve(self, subjects: tuple[Subject, ...], amount: Amount) -> Reservation | Refusal:
+        """Take `amount` of each of the subjects, or nothing. No subject is named twice.
 
         Raises StoreUnavailable where that is the policy.
         """
         if self._shared is None:
-            return self._local.reserve(claims)
+            return self._local.reserve(subjects, amount)
         try:
-            found = await self._shared.reserve(claims)
+            found = await self._shared.reserve(subjects, amount)
         except StoreUnavailable:
             if self._on_failure is OnFailure.REJECT:
                 raise
-            return self._local.reserve(claims)
-        self._local.learn(zip(found.claims, found.standings, strict=True))
+            return self._local.reserve(subjects, amount)
+        self._local.learn(zip(found.subjects, found.standings, strict=True))
         return found
 
-    def charge(self, end: Settlement) -> None:
-        """Count in memory what nobody reserved. The shared store is not told."""
-        self._local.charge(end)
+    def charge(self, subject: Subject, money: int) -> None:
+        """Count in memory money that nobody reserved. The shared store is not told."""
+        self._local.charge(subject, money)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots.
@@ -107,4 +108,5 @@ class Limiter:
             self._shared.settle(reservation, tokens, money)
         else:
             self._local.settle(reservation, tokens, money)
-            self._shared.charge(reservation.claims, money)
+            spent = reservation.amount.money if money is None else money
+            self._shared.charge(reservation.subjects, spent)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
-from sluicegate.limits.claims import (
+from sluicegate.limits.periods import WINDOW, Period, period_start
+from sluicegate.limits.reservations import (
+    Amount,
     Ceiling,
-    Claim,
     Kind,
     Refusal,
     Reservation,
-    Settlement,
     Standing,
-    settlements,
+    Subject,
 )
-from sluicegate.limits.periods import WINDOW, Period, period_end, period_start
 
 _LOOKED_AT = 2  # old subjects for each new one, so that no sweep ever holds the event loop
 
@@ -34,23 +33,21 @@ class _Counts:
         self.since = 0
         self.period: Period = "Month"
 
-    def roll(self, ceiling: Ceiling, now: int) -> None:
+    def roll(self, now: int) -> None:
         """Begin at zero what is over."""
         # A clock that is set back by less than a window lengthens it; by more, it begins anew.
         if self.window and abs(now - self.window) >= WINDOW:
             self.requests = self.tokens = self.window = 0
-        if ceiling.money is not None:
-            self.period = ceiling.period
         if self.since and self.since < period_start(self.period, now):
             self.money = self.since = 0
 
-    def refuses(self, claim: Claim) -> Kind | None:
-        ceiling, requests = claim.ceiling, claim.requests
+    def refuses(self, ceiling: Ceiling, amount: Amount) -> Kind | None:
+        requests = amount.requests
         most = ceiling.requests
         if most is not None and self.requests + requests > most:
             return Kind.REQUESTS
         most = ceiling.tokens
-        if most is not None and self.tokens + claim.tokens > most:
+        if most is not None and self.tokens + amount.tokens > most:
             return Kind.TOKENS
         most = ceiling.parallel
         if most is not None and self.parallel + requests > most:
@@ -59,36 +56,49 @@ class _Counts:
         if most is not None and not ceiling.warns:
             # Free of charge or not, nothing is served on a budget that is spent.
             spent = self.money
-            if spent + claim.money > most or (requests and spent >= most):
+            if spent + amount.money > most or (requests and spent >= most):
                 return Kind.BUDGET
         return None
 
-    def take(self, claim: Claim, now: int) -> None:
-        ceiling, requests, tokens, money = claim.ceiling, claim.requests, claim.tokens, claim.money
-        windows = ceiling.requests is not None or ceiling.tokens is not None
-        if windows and (requests or tokens):
+    def take(self, ceiling: Ceiling, amount: Amount, now: int) -> Standing:
+        """How it stands then."""
+        requests = amount.requests
+        if ceiling.tokens is not None:
+            self._count(requests, amount.tokens, now)
+        elif ceiling.requests is not None:
+            self._count(requests, 0, now)
+        if ceiling.parallel is not None:
+            self.parallel += requests
+        if ceiling.money is not None:
+            self._spend(amount.money, now)
+        return self.standing(ceiling)
+
+    def settle(self, ceiling: Ceiling, standing: Standing, rest: Amount, now: int) -> None:
+        """See Amount.settled; `standing` is that of the reservation.
+
+        What was used beyond the reservation counts in the present window or period, if that of the
+        reservation is over; what was not used is given back only where it was counted.
+        """
+        tokens, money = rest.tokens, rest.money
+        if ceiling.tokens is not None and (tokens > 0 or self.window == standing.window):
+            self._count(0, tokens, now)
+        if ceiling.money is not None and (money > 0 or self.since == standing.since):
+            self._spend(money, now)
+        if ceiling.parallel is not None:
+            self.parallel -= rest.requests
+
+    def _count(self, requests: int, tokens: int, now: int) -> None:
+        if requests or tokens:
             if not self.window:
                 self.window = now
             self.requests += requests
             self.tokens += tokens
-        if ceiling.parallel is not None:
-            self.parallel += requests
-        if money and ceiling.money is not None:
-            if not self.since:
-                self.since = now
-            self.money += money
 
-    def settle(self, end: Settlement, now: int) -> None:
-        tokens, money = end.tokens, end.money
-        if tokens and (tokens > 0 or self.window == end.window):
-            if not self.window:
-                self.window = now
-            self.tokens += tokens
-        if money and (money > 0 or self.since == end.since):
+    def _spend(self, money: int, now: int) -> None:
+        if money:
             if not self.since:
                 self.since = now
             self.money += money
-        self.parallel -= end.slots
 
     def standing(self, ceiling: Ceiling) -> Standing:
         if ceiling.money is None:
@@ -99,10 +109,8 @@ class _Counts:
 
     def idle(self, now: int) -> bool:
         """Whether a new one would say the same."""
-        return not self.parallel and not (
-            (self.window and abs(now - self.window) < WINDOW)
-            or (self.since and now < period_end(self.period, self.since))
-        )
+        self.roll(now)
+        return not (self.parallel or self.window or self.since)
 
 
 class MemoryStore:
@@ -121,73 +129,75 @@ class MemoryStore:
     def __len__(self) -> int:
         return len(self._lasting) + len(self._forgettable)
 
-    def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
-        """Take what all claims ask, or nothing. No two claims are of one subject."""
+    def reserve(self, subjects: tuple[Subject, ...], amount: Amount) -> Reservation | Refusal:
+        """Take `amount` of each of the subjects, or nothing. No subject is named twice."""
         now = self._now()
-        held = [(claim, self._counts(claim, now)) for claim in claims]
-        for claim, counts in held:
-            kind = counts.refuses(claim)
+        held = [self._counts(subject, now) for subject in subjects]
+        for subject, counts in zip(subjects, held, strict=True):
+            kind = counts.refuses(subject.ceiling, amount)
             if kind is not None:
-                standings = [each.standing(claim.ceiling) for claim, each in held]
-                return Refusal(claim, kind, tuple(standings), tuple(claims), now)
-        standings: list[Standing] = []
-        for claim, counts in held:
-            counts.take(claim, now)
-            standings.append(counts.standing(claim.ceiling))
-            self._keep(claim, counts, now)
-        return Reservation("", tuple(claims), tuple(standings), now)
+                pairs = zip(subjects, held, strict=True)
+                standings = tuple(each.standing(who.ceiling) for who, each in pairs)
+                return Refusal(subject, kind, amount, subjects, standings, now)
+        taken: list[Standing] = []
+        for subject, counts in zip(subjects, held, strict=True):
+            taken.append(counts.take(subject.ceiling, amount, now))
+            self._keep(subject, counts, now)
+        return Reservation("", subjects, amount, tuple(taken), now)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots.
 
         To be called once for each reservation. None: what was reserved is as good as what is known.
         """
-        for end in settlements(reservation, tokens, money):
-            self.charge(end)
-
-    def charge(self, end: Settlement) -> None:
-        """Count what is known of one subject beside what was reserved."""
         now = self._now()
-        counts = self._counts(end, now)
-        counts.settle(end, now)
-        self._keep(end, counts, now)
+        rest = reservation.amount.settled(tokens, money)
+        for subject, standing in zip(reservation.subjects, reservation.standings, strict=True):
+            counts = self._counts(subject, now)
+            counts.settle(subject.ceiling, standing, rest, now)
+            self._keep(subject, counts, now)
 
-    def learn(self, claims: Iterable[tuple[Claim, Standing]]) -> None:
+    def charge(self, subject: Subject, money: int) -> None:
+        """Count money that nobody reserved."""
+        now = self._now()
+        counts = self._counts(subject, now)
+        counts.settle(subject.ceiling, Standing(), Amount(0, 0, money), now)
+        self._keep(subject, counts, now)
+
+    def learn(self, standings: Iterable[tuple[Subject, Standing]]) -> None:
         """Take over what another store counts, but for the slots, which are held elsewhere."""
         now = self._now()
-        for claim, standing in claims:
-            counts = self._counts(claim, now)
+        for subject, standing in standings:
+            counts = self._counts(subject, now)
             counts.requests, counts.tokens, counts.window = (
                 standing.requests,
                 standing.tokens,
                 standing.window,
             )
-            counts.money, counts.since, counts.period = (
-                standing.money,
-                standing.since,
-                claim.ceiling.period,
-            )
-            self._keep(claim, counts, now)
+            counts.money, counts.since = standing.money, standing.since
+            self._keep(subject, counts, now)
 
     def _now(self) -> int:
         return int(self._clock() * 1000)
 
-    def _counts(self, of: Claim | Settlement, now: int) -> _Counts:
+    def _counts(self, subject: Subject, now: int) -> _Counts:
         """Those of a subject, without what is over; new ones where nothing is counted."""
-        subject = of.subject
-        counts = self._lasting.get(subject) or self._forgettable.get(subject) or _Counts()
-        counts.roll(of.ceiling, now)
+        id_, ceiling = subject.id, subject.ceiling
+        counts = self._lasting.get(id_) or self._forgettable.get(id_) or _Counts()
+        if ceiling.money is not None:
+            counts.period = ceiling.period
+        counts.roll(now)
         return counts
 
-    def _keep(self, of: Claim | Settlement, counts: _Counts, now: int) -> None:
-        subject = of.subject
-        if subject in self._lasting:
+    def _keep(self, subject: Subject, counts: _Counts, now: int) -> None:
+        id_ = subject.id
+        if id_ in self._lasting:
             return
-        if subject in self._forgettable:
-            self._forgettable.move_to_end(subject)
+        if id_ in self._forgettable:
+            self._forgettable.move_to_end(id_)
         elif not counts.idle(now):
-            subjects = self._forgettable if of.forgettable else self._lasting
-            subjects[subject] = counts
+            subjects = self._forgettable if subject.forgettable else self._lasting
+            subjects[id_] = counts
             self._forget(subjects, now)
 
     def _forget(self, subjects: OrderedDict[str, _Counts], now: int) -> None:

@@ -11,21 +11,20 @@ import asyncio
 import contextlib
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from sluicegate.limits.claims import (
-    Claim,
+from sluicegate.limits.connection import PATIENCE, cancelled, client_of, stay_connected
+from sluicegate.limits.reservations import (
+    Amount,
     Kind,
     Refusal,
     Reservation,
-    Settlement,
     Standing,
-    settlements,
+    Subject,
 )
-from sluicegate.limits.connection import PATIENCE, cancelled, client_of, stay_connected
 from sluicegate.limits.subjects import PREFIX, counts_key
 
 if TYPE_CHECKING:
@@ -56,15 +55,27 @@ class StoreUnavailable(Exception):
 
 class _Asked(NamedTuple):
     id: str
-    claims: tuple[Claim, ...]
+    subjects: tuple[Subject, ...]
+    amount: Amount
     answer: asyncio.Future[Reservation | Refusal]
+
+
+class _End(NamedTuple):
+    """What is left to be counted of one subject of a reservation, or of none ("")."""
+
+    id: str
+    subject: Subject
+    standing: Standing = Standing()
+    tokens: int = 0
+    money: int = 0
+    slot: str = ""  # what becomes of it, in the words of settle.lua
 
 
 class _Batch(NamedTuple):
     """Settlements that are sent again until it is known that they were counted."""
 
     number: int
-    ends: tuple[tuple[str, Settlement], ...]  # with the id of the reservation
+    ends: tuple[_End, ...]
 
 
 class SharedStore:
@@ -89,9 +100,9 @@ class SharedStore:
         self._instance = secrets.token_hex(8)
         self._numbers = count()
         self._asked: deque[_Asked] = deque()
-        self._ended: deque[tuple[str, Settlement]] = deque()
+        self._ended: deque[_End] = deque()
         self._unsure: _Batch | None = None  # sent, and not known to have arrived
-        self._held: dict[str, tuple[Claim, ...]] = {}  # reservations with slots, by id
+        self._held: dict[str, tuple[Subject, ...]] = {}  # who has slots, by the reservation's id
         self._wake = asyncio.Event()
         self._found = asyncio.Event()
         self._last_held = 0.0
@@ -105,8 +116,8 @@ class SharedStore:
         """Settlements that the server has not confirmed yet."""
         return len(self._ended) + (0 if self._unsure is None else len(self._unsure.ends))
 
-    async def reserve(self, claims: Sequence[Claim]) -> Reservation | Refusal:
-        """Take what all claims ask, or nothing. No two claims are of one subject.
+    async def reserve(self, subjects: tuple[Subject, ...], amount: Amount) -> Reservation | Refusal:
+        """Take `amount` of each of the subjects, or nothing. No subject is named twice.
 
         Raises StoreUnavailable, at once while the server is away.
         """
@@ -114,7 +125,7 @@ class SharedStore:
             raise StoreUnavailable("the shared store of limits is away")
         answer: asyncio.Future[Reservation | Refusal] = asyncio.get_running_loop().create_future()
         id_ = f"{self._instance}:{next(self._numbers)}"
-        self._asked.append(_Asked(id_, tuple(claims), answer))
+        self._asked.append(_Asked(id_, subjects, amount, answer))
         self._wake.set()
         try:
             return await answer
@@ -125,16 +136,20 @@ class SharedStore:
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots; soon."""
-        self._held.pop(reservation.id, None)
-        for end in settlements(reservation, tokens, money):
-            self._post(reservation.id, end)
+        id_ = reservation.id
+        self._held.pop(id_, None)
+        rest = reservation.amount.settled(tokens, money)
+        for subject, standing in zip(reservation.subjects, reservation.standings, strict=True):
+            slot = "free" if rest.requests and subject.ceiling.parallel is not None else ""
+            limited_tokens, limited_money = _limited(subject, rest)
+            if limited_tokens or limited_money or slot:
+                self._post(_End(id_, subject, standing, limited_tokens, limited_money, slot))
 
-    def charge(self, claims: Sequence[Claim], money: int | None) -> None:
-        """Count money that was spent while the server was away; None: what the claims say."""
-        for claim in claims:
-            spent = claim.money if money is None else money
-            if claim.ceiling.money is not None and spent > 0:
-                self._post("", Settlement(claim.subject, claim.ceiling, money=spent))
+    def charge(self, subjects: tuple[Subject, ...], money: int) -> None:
+        """Count money that was spent while the server was away."""
+        for subject in subjects:
+            if subject.ceiling.money is not None and money > 0:
+                self._post(_End("", subject, money=money))
 
     async def found(self, seconds: float) -> None:
         """Wait until the server has been found, for so long at most."""
@@ -212,10 +227,10 @@ class SharedStore:
             _fail(asked)
             return
         found = _read_reply(asked, cast("list[object]", reply))
-        if isinstance(found, Reservation) and any(
-            claim.requests and claim.ceiling.parallel for claim in found.claims
-        ):
-            self._held[found.id] = found.claims
+        if isinstance(found, Reservation) and found.amount.requests:
+            limited = tuple(each for each in found.subjects if each.ceiling.parallel is not None)
+            if limited:
+                self._held[found.id] = limited
         if asked.answer.done():  # nobody waits for it any more
             self._give_back(found)
         else:
@@ -228,16 +243,14 @@ class SharedStore:
     async def _hold(self, client: Redis, settle: str) -> None:
         """Keep the slots of what is still going on."""
         held = [
-            (id_, claim)
-            for id_, claims in self._held.items()
-            for claim in claims
-            if claim.requests and claim.ceiling.parallel is not None
+            _End(id_, subject, slot="hold")
+            for id_, subjects in self._held.items()
+            for subject in subjects
         ]
         for start in range(0, len(held), _MOST_SENT):
             # What has ended in the meantime must not be held, or it would be for a whole lease.
-            part = [each for each in held[start : start + _MOST_SENT] if each[0] in self._held]
-            ends = tuple((id_, Settlement(claim.subject, claim.ceiling)) for id_, claim in part)
-            keys, values = self._settle_arguments(_Batch(next(self._numbers), ends), hold=True)
+            part = (each for each in held[start : start + _MOST_SENT] if each.id in self._held)
+            keys, values = self._settle_arguments(_Batch(next(self._numbers), tuple(part)))
             async with asyncio.timeout(PATIENCE):
                 await cast("Awaitable[object]", client.evalsha(settle, len(keys), *keys, *values))
 
@@ -247,11 +260,11 @@ class SharedStore:
         ends = [self._ended.popleft() for _ in range(min(len(self._ended), _MOST_SENT))]
         return _Batch(next(self._numbers), tuple(ends))
 
-    def _post(self, id_: str, end: Settlement) -> None:
+    def _post(self, end: _End) -> None:
         if len(self._ended) >= _MOST_KEPT:
             self._ended.popleft()
             self.lost += 1
-        self._ended.append((id_, end))
+        self._ended.append(end)
         self._wake.set()
 
     def _lose(self, error: Exception) -> None:
@@ -269,9 +282,9 @@ class SharedStore:
         """Keys and values, as reserve.lua wants them."""
         keys: list[str] = []
         values: list[_Text] = [self._time(), int(self._lease * 1000), asked.id]
-        for claim in asked.claims:
-            ceiling = claim.ceiling
-            keys += _keys(claim.subject)
+        for subject in asked.subjects:
+            ceiling = subject.ceiling
+            keys += _keys(subject)
             values += (
                 _or_none(ceiling.requests),
                 _or_none(ceiling.tokens),
@@ -279,15 +292,12 @@ class SharedStore:
                 _or_none(ceiling.money),
                 ceiling.period,
                 int(ceiling.warns),
-                claim.requests,
-                claim.tokens,
-                claim.money,
+                asked.amount.requests,
+                *_limited(subject, asked.amount),
             )
         return keys, values
 
-    def _settle_arguments(
-        self, batch: _Batch, *, hold: bool = False
-    ) -> tuple[list[str], list[_Text]]:
+    def _settle_arguments(self, batch: _Batch) -> tuple[list[str], list[_Text]]:
         """Keys and values, as settle.lua wants them."""
         keys = [f"{PREFIX}done:{self._instance}"]
         values: list[_Text] = [
@@ -296,15 +306,25 @@ class SharedStore:
             int(_MARK * 1000),
             batch.number,
         ]
-        for id_, end in batch.ends:
+        for end in batch.ends:
+            standing, period = end.standing, end.subject.ceiling.period
             keys += _keys(end.subject)
-            slot = "hold" if hold else "free" if end.slots else ""
-            values += (id_, slot, end.tokens, end.window, end.money, end.since, end.ceiling.period)
+            values += (end.id, end.slot, end.tokens, standing.window)
+            values += (end.money, standing.since, period)
         return keys, values
 
 
-def _keys(subject: str) -> tuple[str, str]:
-    return counts_key(subject), f"{PREFIX}slots:{subject}"
+def _limited(subject: Subject, amount: Amount) -> tuple[int, int]:
+    """Its tokens and money, as far as the subject is limited in them."""
+    ceiling = subject.ceiling
+    return (
+        0 if ceiling.tokens is None else amount.tokens,
+        0 if ceiling.money is None else amount.money,
+    )
+
+
+def _keys(subject: Subject) -> tuple[str, str]:
+    return counts_key(subject.id), f"{PREFIX}slots:{subject.id}"
 
 
 def _or_none(limit: int | None) -> _Text:
@@ -319,9 +339,9 @@ def _read_reply(asked: _Asked, reply: list[object]) -> Reservation | Refusal:
     )
     at = cast("int", refused)
     if not at:
-        return Reservation(asked.id, asked.claims, standings, cast("int", now))
-    why = Kind(cast("bytes", kind).decode())
-    return Refusal(asked.claims[at - 1], why, standings, asked.claims, cast("int", now))
+        return Reservation(asked.id, asked.subjects, asked.amount, standings, cast("int", now))
+    why, subject = Kind(cast("bytes", kind).decode()), asked.subjects[at - 1]
+    return Refusal(subject, why, asked.amount, asked.subjects, standings, cast("int", now))
 
 
 def _raise_if_error(reply: object) -> None:

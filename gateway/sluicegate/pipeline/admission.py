@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from sluicegate.auth.authenticate import Caller
 from sluicegate.limits import (
-    Ceiling,
-    Claim,
+    Amount,
     Refusal,
     Reservation,
     StoreUnavailable,
+    Subject,
     SubjectKind,
     ceiling_of,
     nano_usd,
@@ -48,27 +47,6 @@ _MOST_MONEY = 10**15  # nano-USD, a million dollars
 _LONGEST_NAME = 64  # characters of a client's word that an error repeats
 
 
-class _Subject(NamedTuple):
-    """Who is limited, and to what. `id` names it in stores, `words` to people."""
-
-    kind: SubjectKind
-    id: str
-    words: str
-    ceiling: Ceiling
-
-    def claim(self, requests: int, tokens: int, money: int) -> Claim:
-        ceiling = self.ceiling
-        return Claim(
-            self.id,
-            ceiling,
-            requests,
-            0 if ceiling.tokens is None else tokens,
-            0 if ceiling.money is None else money,
-            self.kind,
-            self.words,
-        )
-
-
 class Admission:
     """Of one request whose key is limited: what is reserved of the key and the end user.
 
@@ -77,7 +55,7 @@ class Admission:
 
     __slots__ = ("_money", "_plan", "_reservations", "_subjects", "headers", "too_dear")
 
-    def __init__(self, plan: Plan, subjects: Sequence[_Subject]) -> None:
+    def __init__(self, plan: Plan, subjects: tuple[Subject, ...]) -> None:
         self._plan = plan
         self._subjects = subjects
         self._reservations: list[Reservation] = []
@@ -89,13 +67,12 @@ class Admission:
         """Reserve what the request is expected to take. Raises ApiError (429, 503)."""
         plan = self._plan
         self._money = self._dearest(plan.route, plan.name)
-        tokens = _tokens(plan.account.expected)
-        claims = [each.claim(1, tokens, self._money) for each in self._subjects]
-        found = await _reserve(plan.gateway, claims)
+        amount = Amount(1, _tokens(plan.account.expected), self._money)
+        found = await _reserve(plan.gateway, self._subjects, amount)
         if isinstance(found, Refusal):
             raise _error(found)
         self._reservations.append(found)
-        self.headers = rate_headers(found.claims, found.standings, found.now)
+        self.headers = rate_headers(found)
 
     async def follow(self, route: Route[Connector], name: str) -> ApiError | None:
         """Reserve what another pool, that has the model as `name`, is dearer by.
@@ -103,12 +80,10 @@ class Admission:
         Answers the error (429) where the budget does not allow it. Raises ApiError (503).
         """
         more = self._dearest(route, name) - self._money
-        claims = [
-            each.claim(0, 0, more) for each in self._subjects if each.ceiling.money is not None
-        ]
-        if more <= 0 or not claims:
+        subjects = tuple(each for each in self._subjects if each.ceiling.money is not None)
+        if more <= 0 or not subjects:
             return None
-        found = await _reserve(self._plan.gateway, claims)
+        found = await _reserve(self._plan.gateway, subjects, Amount(0, 0, more))
         if isinstance(found, Refusal):
             self.too_dear.append(route.pool.id)
             return _error(found)
@@ -159,12 +134,11 @@ async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[Header, ..
     """How a key stands, for an answer to a request that was not admitted."""
     if caller.key is None or caller.key.limits is None:
         return ()
-    look = [each.claim(0, 0, 0) for each in _of_key(caller)]
     try:
-        found = await gateway.limits.reserve(look)
+        found = await gateway.limits.reserve(_of_key(caller), Amount(0))
     except StoreUnavailable:
         return ()
-    return rate_headers(found.claims, found.standings, found.now)
+    return rate_headers(found)
 
 
 def may_be_full(target: Target[Connector]) -> bool:
@@ -187,7 +161,7 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
         called = priced(target, upstream_model(plan.route, target, plan.name))
         steps = steps_of(called, int(plan.gateway.clock()) // MINUTE)
         money = _dearest((steps,), plan.account.expected) if steps is not None else 0
-    return await _reserve(plan.gateway, [each.claim(1, tokens, money) for each in subjects])
+    return await _reserve(plan.gateway, subjects, Amount(1, tokens, money))
 
 
 def settle(plan: Plan, admission: Admission | None) -> None:
@@ -201,10 +175,13 @@ def settle(plan: Plan, admission: Admission | None) -> None:
         plan.gateway.limits.settle(plan.held, tokens, money)
 
 
-async def _reserve(gateway: Gateway, claims: Sequence[Claim]) -> Reservation | Refusal:
+async def _reserve(
+    gateway: Gateway, subjects: tuple[Subject, ...], amount: Amount
+) -> Reservation | Refusal:
     """Raises ApiError (503)."""
+    limits = gateway.limits
     try:
-        found = gateway.limits.reserve_now(claims) or await gateway.limits.reserve(claims)
+        found = limits.reserve_now(subjects, amount) or await limits.reserve(subjects, amount)
     except StoreUnavailable as error:
         raise ApiError(
             503,
@@ -215,7 +192,7 @@ async def _reserve(gateway: Gateway, claims: Sequence[Claim]) -> Reservation | R
             retry_after=1.0,
         ) from error
     if isinstance(found, Refusal):
-        gateway.tally.limit(found.claim.kind, found.kind, "refused")
+        gateway.tally.limit(found.subject.kind, found.kind, "refused")
     else:
         _warn(gateway, found)
     return found
@@ -223,25 +200,25 @@ async def _reserve(gateway: Gateway, claims: Sequence[Claim]) -> Reservation | R
 
 def _error(refusal: Refusal) -> ApiError:
     error = refusal_error(refusal)
-    error.headers = rate_headers(refusal.claims, refusal.standings, refusal.now)
+    error.headers = rate_headers(refusal)
     return error
 
 
 def _warn(gateway: Gateway, reservation: Reservation) -> None:
     """Budgets that are exceeded and only warn: counted, and logged when it happens."""
-    for claim, standing in zip(reservation.claims, reservation.standings, strict=True):
-        most = claim.ceiling.money
-        if claim.ceiling.warns and most is not None and standing.money > most:
-            gateway.tally.limit(claim.kind, "budget", "warned")
-            if standing.money - claim.money <= most:
+    for subject, standing in zip(reservation.subjects, reservation.standings, strict=True):
+        most = subject.ceiling.money
+        if subject.ceiling.warns and most is not None and standing.money > most:
+            gateway.tally.limit(subject.kind, "budget", "warned")
+            if standing.money - reservation.amount.money <= most:
                 # Not the words: of an end user they are the client's own.
-                log(logging.WARNING, "a budget is exceeded", {"subject": claim.subject})
+                log(logging.WARNING, "a budget is exceeded", {"subject": subject.id})
 
 
 # --- who is asked ---------------------------------------------------------------------------------
 
 
-def _subjects(plan: Plan) -> tuple[_Subject, ...]:
+def _subjects(plan: Plan) -> tuple[Subject, ...]:
     """The key and the end user, as far as they are limited. Raises ApiError (400)."""
     key = plan.caller.key
     subjects = _of_key(plan.caller)
@@ -260,36 +237,36 @@ def _subjects(plan: Plan) -> tuple[_Subject, ...]:
     words = f"end user {user[:_LONGEST_NAME]!r} of key {label}"
     # By the name in the ledger, so that a gateway that starts finds what they have spent.
     id_ = end_user_subject(label, plan.gateway.books.end_user(user) or "")
-    return (*subjects, _Subject(SubjectKind.END_USER, id_, words, ceiling))
+    return (*subjects, Subject(id_, ceiling, SubjectKind.END_USER, words))
 
 
 @configured
-def _of_key(caller: Caller) -> tuple[_Subject, ...]:
+def _of_key(caller: Caller) -> tuple[Subject, ...]:
     key = caller.key
     ceiling = ceiling_of(key.limits, key.budget) if key is not None else None
     if key is None or ceiling is None:
         return ()
     label = f"{key.namespace}/{key.name}"
     words = f"key {label} ({caller.key_id})"
-    return (_Subject(SubjectKind.KEY, key_subject(label), words, ceiling),)
+    return (Subject(key_subject(label), ceiling, SubjectKind.KEY, words),)
 
 
 @configured
-def _of_deployment(caller: str, target: Target[Connector]) -> tuple[_Subject, ...]:
+def _of_deployment(caller: str, target: Target[Connector]) -> tuple[Subject, ...]:
     """The deployment, and the calling namespace where the owner has set it a ceiling."""
     deployment, label = target.deployment, target.label
-    found: list[_Subject] = []
+    found: list[Subject] = []
     ceiling = ceiling_of(deployment.limits, None)
     if ceiling is not None:
         id_, words = deployment_subject(label), f"deployment {label}"
-        found.append(_Subject(SubjectKind.DEPLOYMENT, id_, words, ceiling))
+        found.append(Subject(id_, ceiling, SubjectKind.DEPLOYMENT, words))
     most = deployment.sharing.per_namespace
     if most is not None and caller != deployment.namespace:
         ceiling = ceiling_of(most.limits, most.budget)
         if ceiling is not None:
             words = f"namespace {caller} on deployment {label}"
             id_ = namespace_subject(caller, label)
-            found.append(_Subject(SubjectKind.NAMESPACE, id_, words, ceiling))
+            found.append(Subject(id_, ceiling, SubjectKind.NAMESPACE, words))
     return tuple(found)
 
 
@@ -306,7 +283,7 @@ def _nameless(caller: Caller) -> ApiError:
 # --- how much -------------------------------------------------------------------------------------
 
 
-def _have_budgets(subjects: Sequence[_Subject]) -> bool:
+def _have_budgets(subjects: tuple[Subject, ...]) -> bool:
     return any(each.ceiling.money is not None for each in subjects)
 
 

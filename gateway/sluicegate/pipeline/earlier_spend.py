@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias, TypeVar, get_args
 from sluicegate.config import Budget, ClientKey, Deployment, Entry, NamespaceCeiling, Sharing
 from sluicegate.ledger import Ledger
 from sluicegate.ledger.store import Grouping, NoLedger, Pairing, Spend, StoreUnavailable
-from sluicegate.limits import Ceiling, Limiter, Settlement, ceiling_of, nano_usd
+from sluicegate.limits import Ceiling, Limiter, Subject, SubjectKind, ceiling_of, nano_usd
 from sluicegate.limits.periods import Period, period_start
 from sluicegate.limits.subjects import end_user_subject, key_subject, namespace_subject
 from sluicegate.pipeline.live import LiveStore
@@ -99,28 +99,26 @@ class _Watch:
 
 def _charges(
     question: _Question, ceilings: Mapping[str, Ceiling], sums: list[Spend]
-) -> Generator[Settlement, None, None]:
-    """What is to be counted: of each sum that is of a budget, whoever spent it."""
+) -> Generator[tuple[Subject, int], None, None]:
+    """What is to be counted, in nano-USD: of each sum that is of a budget, whoever spent it."""
     for spend in sums:
         if spend.name is None or spend.cost_usd <= 0:
             continue
-        key = whose = spend.name
+        whose = spend.name
         match question.by:
             case "key end-user":
                 whose, _, end_user = spend.name.partition(" ")
-                subject = end_user_subject(whose, end_user)
+                kind, id_ = SubjectKind.END_USER, end_user_subject(whose, end_user)
             case "namespace deployment":
                 caller, _, whose = spend.name.partition(" ")
                 if whose.startswith(f"{caller}/"):
                     continue  # its owner's own calls
-                subject = namespace_subject(caller, whose)
+                kind, id_ = SubjectKind.NAMESPACE, namespace_subject(caller, whose)
             case _:
-                subject = key_subject(key)
+                kind, id_ = SubjectKind.KEY, key_subject(whose)
         ceiling = ceilings.get(whose)
         if ceiling is not None:
-            forgettable = question.by == "key end-user"
-            money = nano_usd(spend.cost_usd)
-            yield Settlement(subject, ceiling, money=money, forgettable=forgettable)
+            yield Subject(id_, ceiling, kind), nano_usd(spend.cost_usd)
 
 
 async def count_earlier_spend(
@@ -179,8 +177,9 @@ async def _count(
         sums = await _sums(ledger, question)
         if question.since < period_start(question.period, int(clock() * 1000)) / 1000:
             continue  # the period is over, and nothing spent in it counts any more
-        for number, charge in enumerate(_charges(question, ceilings, sums), 1):
-            limits.charge(charge)
+        charges = _charges(question, ceilings, sums)
+        for number, (subject, money) in enumerate(charges, 1):
+            limits.charge(subject, money)
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
 

@@ -216,24 +216,25 @@ class HttpExchange:
         self.answered = True
         if not self.whole:
             self.keep_alive = False
-        head = self._head(status, headers)
-        head += (b"content-type: ", content_type, b"\r\ncontent-length: %d\r\n\r\n" % len(body))
-        if self.method != "HEAD":
-            head.append(body)
-        self._write(b"".join(head))
+        lines = self._head(status, headers)
+        lines += (b"content-type: " + content_type, b"content-length: %d" % len(body), b"")
+        lines.append(body if self.method != "HEAD" else b"")
+        self._write(_CRLF.join(lines))
 
     def begin(self, headers: Iterable[Header]) -> None:
         """See Exchange. To HTTP/1.0 there are no chunks: the stream ends with the connection."""
         self.answered = True
         if not self._chunked or not self.whole:
             self.keep_alive = False
-        head = self._head(200, headers)
-        head.append(
-            b"content-type: text/event-stream; charset=utf-8\r\n"
-            b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        lines = self._head(200, headers)
+        lines += (
+            b"content-type: text/event-stream; charset=utf-8",
+            b"cache-control: no-cache",
+            b"x-accel-buffering: no",
         )
-        head.append(b"transfer-encoding: chunked\r\n\r\n" if self._chunked else _CRLF)
-        self._stream_head = b"".join(head)
+        if self._chunked:
+            lines.append(b"transfer-encoding: chunked")
+        self._stream_head = _CRLF.join((*lines, b"", b""))
 
     def write(self, data: bytes) -> None:
         """See Exchange. What belongs together goes out in one piece: a write is a system call."""
@@ -271,12 +272,12 @@ class HttpExchange:
     def _head(self, status: int, headers: Iterable[Header]) -> list[bytes]:
         # An upstream's own status may be none that HTTP has registered, as Cloudflare's 520.
         reason = _REASONS.get(status, b"Unregistered")
-        lines = [b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, reason, _clock.date())]
-        lines += [b"%b: %b\r\n" % header for header in headers]
+        lines = [b"HTTP/1.1 %d %b" % (status, reason), b"date: " + _clock.date()]
+        lines += map(b": ".join, headers)
         if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         elif not self._chunked:
-            lines.append(b"connection: keep-alive\r\n")
+            lines.append(b"connection: keep-alive")
         return lines
 
     def _write(self, data: bytes) -> None:

@@ -47,18 +47,11 @@ class Ceiling(msgspec.Struct, frozen=True, gc=False):
     warns: bool = False
 
 
-class Claim(msgspec.Struct, frozen=True, gc=False):
-    """What one request is expected to take of one subject.
+class Subject(msgspec.Struct, frozen=True, gc=False):
+    """Who is limited, and to what. `id` names it in stores, `words` to people."""
 
-    `requests` is 1 for a request, which takes a parallel slot too; 0 for more tokens or money of
-    one that has been counted. `words` name the subject to people.
-    """
-
-    subject: str
+    id: str
     ceiling: Ceiling
-    requests: int = 1
-    tokens: int = 0
-    money: int = 0
     kind: SubjectKind = SubjectKind.KEY
     words: str = ""
 
@@ -69,6 +62,29 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
         A store of bounded memory may forget the oldest of them.
         """
         return self.kind is SubjectKind.END_USER
+
+
+class Amount(msgspec.Struct, frozen=True, gc=False):
+    """What one request takes of each of its subjects; of what one is not limited in, nothing.
+
+    `requests` is 1 for a request, which takes a parallel slot too; 0 for more tokens or money of
+    one that has been counted.
+    """
+
+    requests: int = 1
+    tokens: int = 0
+    money: int = 0
+
+    def settled(self, tokens: int | None, money: int | None) -> Amount:
+        """What these counts are too low by, or too high; `requests` are slots that are free again.
+
+        None: what was expected is as good as what is known.
+        """
+        return Amount(
+            self.requests,
+            0 if tokens is None else tokens - self.tokens,
+            0 if money is None else money - self.money,
+        )
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -89,69 +105,32 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reservation(msgspec.Struct, frozen=True, gc=False):
-    """A granted one. `standings` are in the order of the claims."""
+    """A granted one. `standings` are in the order of the subjects."""
 
     id: str
-    claims: tuple[Claim, ...]
+    subjects: tuple[Subject, ...]
+    amount: Amount
     standings: tuple[Standing, ...]
     now: int
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """`claim` was too much, for want of `kind`; nothing has been counted.
+    """`subject` may not take `amount`, for want of `kind`; nothing has been counted.
 
-    `standings` are in the order of the claims.
+    `standings` are in the order of the subjects.
     """
 
-    claim: Claim
+    subject: Subject
     kind: Kind
+    amount: Amount
+    subjects: tuple[Subject, ...]
     standings: tuple[Standing, ...]
-    claims: tuple[Claim, ...]
     now: int
 
     @property
     def standing(self) -> Standing:
         """How the subject stands that refused."""
-        return self.standings[self.claims.index(self.claim)]
-
-
-class Settlement(msgspec.Struct, frozen=True, gc=False):
-    """How one claim of a reservation ended: what its count is too low by, or too high.
-
-    What was used beyond the reservation counts in the present window or period, if that of the
-    reservation is over; what was not used is given back only where it was counted.
-    """
-
-    subject: str
-    ceiling: Ceiling
-    tokens: int = 0
-    window: int = 0
-    money: int = 0
-    since: int = 0
-    slots: int = 0  # that are free again
-    forgettable: bool = False
-
-
-def settlements(
-    reservation: Reservation, tokens: int | None, money: int | None
-) -> list[Settlement]:
-    """What is left to be counted once it is known what was used; None: what was reserved."""
-    found: list[Settlement] = []
-    for claim, standing in zip(reservation.claims, reservation.standings, strict=True):
-        ceiling = claim.ceiling
-        end = Settlement(
-            claim.subject,
-            ceiling,
-            0 if tokens is None or ceiling.tokens is None else tokens - claim.tokens,
-            standing.window,
-            0 if money is None or ceiling.money is None else money - claim.money,
-            standing.since,
-            0 if ceiling.parallel is None else claim.requests,
-            claim.forgettable,
-        )
-        if end.tokens or end.money or end.slots:
-            found.append(end)
-    return found
+        return self.standings[self.subjects.index(self.subject)]
 
 
 @lru_cache(maxsize=4096)
