@@ -79,7 +79,7 @@ class Served:
         self.process.send_signal(number)
 
     async def exit_code(self) -> int:
-        return await asyncio.wait_for(self.process.wait(), 10)
+        return await asyncio.wait_for(self.process.wait(), 30)
 
 
 @dataclass

@@ -14,6 +14,7 @@ from responses_wire import answer_body, frames, numbered, prelude, response, tex
 from running_gateway import CLIENT_KEY, RunningGateway, key_entry, openai_entry
 from scripted_upstream import Call, Script, ScriptedUpstream, answers, hangs, in_turn, streams
 from sluicegate.config import Cooldown, Deployment, Retry, Timeouts
+from undisturbed import undisturbed
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
@@ -117,6 +118,7 @@ async def test_a_killed_one_too(rig: Rig) -> None:
     assert done[-1].headers["x-sluicegate-attempts"] == "default/bad=cooldown;default/good=ok"
 
 
+@undisturbed(0.1)
 async def test_one_request_probes_and_it_comes_back(rig: Rig) -> None:
     flaky = await rig.upstream(in_turn(answers(b"", 500), answers(b"", 500), sound))
     good = await rig.upstream(sound)
@@ -164,6 +166,7 @@ async def test_retries_do_not_multiply_an_outage(rig: Rig) -> None:
     assert len(dead.calls) <= 100 + 10 + 20
 
 
+@undisturbed(0.05)
 async def test_a_clients_mistakes_and_haste_are_not_held_against_a_deployment(rig: Rig) -> None:
     async def script(call: Call) -> None:
         if b"wrong" in call.body:
@@ -184,7 +187,7 @@ async def test_a_clients_mistakes_and_haste_are_not_held_against_a_deployment(ri
     assert (await gateway.post(GOOD.replace(b"hi", b"slow"), hasty)).status == 504
     async with await gateway.connect() as client:
         client.post(GOOD.replace(b"hi", b"slow"), AUTHORIZED)
-        await upstream.called(3)
+        await asyncio.wait_for(upstream.called(3), 10)
     answer = await gateway.post(GOOD)
     assert answer.headers["x-sluicegate-attempts"] == "default/first=ok"
 

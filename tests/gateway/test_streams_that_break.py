@@ -25,6 +25,7 @@ from scripted_upstream import Call, Script, breaks_after, hangs, streams
 from sluicegate.api.partial import failed_events
 from sluicegate.config import Timeouts
 from sluicegate.model import ApiError
+from undisturbed import undisturbed
 
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
 BEGUN = numbered([*prelude(), *text_events(("Hel", "lo"))[:4]])  # an open message with two deltas
@@ -170,6 +171,7 @@ async def test_reasoning_summaries_and_refusals_so_far(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("which", ["idle", "total"])
+@undisturbed(0.1)
 async def test_silence_and_endless_streams_end_in_time(rig: Rig, which: str) -> None:
     async def endless(call: Call) -> None:
         call.begin()
@@ -190,6 +192,7 @@ async def test_silence_and_endless_streams_end_in_time(rig: Rig, which: str) -> 
     await asyncio.wait_for(upstream.last.gone.wait(), 10)
 
 
+@undisturbed(0.1)
 async def test_the_clients_deadline_ends_a_stream(rig: Rig) -> None:
     gateway, upstream = await rig.serving(hangs(*frames(BEGUN)))
     answer = await gateway.post(STREAM, AUTHORIZED | {"x-sluicegate-timeout": "0.3"})
