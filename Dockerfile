@@ -1,5 +1,6 @@
 # syntax=docker/dockerfile:1
-# One image for both roles: `sluicegate serve …` (the default) and `sluicegate-operator run …`.
+# One image for both roles, `sluicegate serve …` (the default) and `sluicegate-operator run …`, and
+# for `kubectl-sluicegate …`.
 # docs/image.md tells how it is built and checked.
 
 # Tag and digest change together.

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,9 +84,11 @@ def environment(root: Path) -> dict[str, str]:
         ("sluicegate serve --help", "--cluster"),
         ("sluicegate-operator --help", "run"),
         ("sluicegate-operator run --help", "--watch-namespace"),
+        ("kubectl-sluicegate --version", "sluicegate, version "),
+        ("kubectl-sluicegate status --help", "kubectl sluicegate status"),
     ],
 )
-def test_both_commands_start_from_the_image_and_write_nothing(
+def test_each_command_starts_from_the_image_and_write_nothing(
     root: Path, command: str, told: str
 ) -> None:
     before = sorted(root.rglob("*"))
@@ -102,6 +105,11 @@ def test_both_commands_start_from_the_image_and_write_nothing(
     assert answer.returncode == 0, answer.stderr
     assert told in answer.stdout
     assert sorted(root.rglob("*")) == before
+
+
+def test_the_image_has_all_our_commands(root: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {each.name for each in (root / "bin").iterdir()} == set(project["scripts"])
 
 
 def test_packages_come_from_the_image_alone(root: Path) -> None:

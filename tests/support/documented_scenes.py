@@ -111,6 +111,7 @@ OTHERS: dict[str, tuple[Step, ...]] = {
         Step("docker build", not_run=_NO_ENGINE),
         Step("docker run", not_run=_NO_ENGINE),
         Step("docker run", not_run=_NO_ENGINE),
+        Step("docker run", not_run=_NO_ENGINE),
     ),
 }
 
