@@ -37,6 +37,8 @@ class Store:
     authorized: list[str] = field(default_factory=list[str])
     status: int = 200
     tokens: int = 0
+    token_text: str = "token-of-the-test"
+    wants: str = ""  # in the header that authorises
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -66,6 +68,10 @@ class Store:
         assert request.headers["content-type"] == "application/gzip"
         assert request.headers.get("content-encoding") != "gzip"
         self.authorized.append(request.headers.get("authorization", ""))
+        if self.wants not in self.authorized[-1]:
+            code = "InvalidAccessKeyId" if self.kind == "s3" else "Unauthorized"
+            status = 403 if self.kind == "s3" else 401
+            return web.Response(status=status, text=f"<Error><Code>{code}</Code></Error>")
         if self.status != 200:
             return web.Response(status=self.status, text="<Error><Code>Why</Code></Error>")
         self.objects[f"{bucket}/{name}"] = body
@@ -75,7 +81,7 @@ class Store:
         """Google's token endpoint."""
         await request.read()
         self.tokens += 1
-        return web.json_response({"access_token": "token-of-the-test", "expires_in": 3600})
+        return web.json_response({"access_token": self.token_text, "expires_in": 3600})
 
 
 @pytest.fixture(params=["s3", "gs"])
@@ -169,10 +175,8 @@ async def test_an_emulator_is_shown_no_token(store: Store) -> None:
     assert (store.authorized, store.tokens) == ([""], 0)
 
 
-@pytest.mark.parametrize("store", ["gs"], indirect=True)
-async def test_google_is_shown_the_token_of_the_gateways_own_identity(
-    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def account_file(store: Store, folder: Path) -> Path:
+    """The credential file of a Google service account whose tokens the store gives."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -184,8 +188,16 @@ async def test_google_is_shown_the_token_of_the_gateways_own_identity(
         "private_key": key.decode(),
         "token_uri": f"{store.url}/token",
     }
-    (tmp_path / "account.json").write_text(json.dumps(account))
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    path = folder / "account.json"
+    path.write_text(json.dumps(account))
+    return path
+
+
+@pytest.mark.parametrize("store", ["gs"], indirect=True)
+async def test_google_is_shown_the_token_of_the_gateways_own_identity(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account_file(store, tmp_path)))
     sink = GcsSink("calls", "", store.url, access(AmbientCredential()))
     for _ in range(2):
         await sink.send(log_records(1))
@@ -205,3 +217,43 @@ async def test_without_an_identity_records_wait_for_one(
         await sent(sink)
     assert "spec.credentials" not in str(raised.value)
     assert store.authorized == []
+
+
+@pytest.mark.parametrize("store", ["gs"], indirect=True)
+async def test_a_token_that_google_refuses_is_replaced(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account_file(store, tmp_path)))
+    sink = GcsSink("calls", "", store.url, access(AmbientCredential()))
+    await sink.send(log_records(1))
+    store.token_text = store.wants = "the-next-token"
+    with pytest.raises(SinkUnavailable, match="it answered 401"):
+        await sink.send(log_records(1))
+    await sent(sink)
+    assert store.tokens == 2
+    assert len(store.objects) == 2
+
+
+def shared_credentials(path: Path, access_key: str) -> None:
+    path.write_text(f"[default]\naws_access_key_id={access_key}\naws_secret_access_key=secret\n")
+
+
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+async def test_credentials_in_a_file_may_come_late_and_be_replaced(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    path = tmp_path / "credentials"
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
+    sink = make_sink("s3://calls", {})
+    with pytest.raises(SinkUnavailable, match="NoCredentialsError"):
+        await sink.send(log_records(1))
+    shared_credentials(path, "AKIATHEFIRST")
+    await sink.send(log_records(1))
+    store.wants = "AKIATHESECOND"
+    with pytest.raises(SinkUnavailable, match="it answered 403 InvalidAccessKeyId"):
+        await sink.send(log_records(1))
+    shared_credentials(path, store.wants)
+    await sent(sink)
+    assert len(store.objects) == 2

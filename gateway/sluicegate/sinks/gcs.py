@@ -11,7 +11,7 @@ from urllib.parse import quote
 from sluicegate.auth.upstream import CredentialFailed
 from sluicegate.auth.upstream.google import AccessHeaders
 from sluicegate.auth.upstream.renewed import Renewed
-from sluicegate.sinks.http import HttpEndpoint
+from sluicegate.sinks.http import HttpEndpoint, Unauthorised
 from sluicegate.sinks.objects import CONTENT_TYPE, as_object
 from sluicegate.sinks.sink import Item, SinkUnavailable
 
@@ -38,7 +38,14 @@ class GcsSink:
     async def send(self, batch: Sequence[Item]) -> None:
         """Insert a batch. Raises SinkUnavailable, SinkRefused."""
         name, body = as_object(self._prefix, batch)
-        await self._endpoint.post(body, quote(name, safe=""), await self._authorised())
+        headers = await self._authorised()
+        try:
+            await self._endpoint.post(body, quote(name, safe=""), headers)
+        except Unauthorised as error:
+            if self._access is None:
+                raise
+            self._access.distrust()
+            raise SinkUnavailable(str(error)) from error
 
     async def close(self) -> None:
         """End its connections."""

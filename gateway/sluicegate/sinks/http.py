@@ -14,10 +14,15 @@ from sluicegate.sinks.record import LogRecord, encode
 from sluicegate.sinks.sink import Item, SinkRefused, SinkUnavailable
 
 _LATER = frozenset({408, 425, 429})  # and every 5xx
+_UNAUTHORISED = 401
 _LONGEST_ANSWER = 64 * 1024
 _LEAST_TO_GZIP = 1024  # bytes
 _GZIP = 31  # zlib's name of the format
 _NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Unauthorised(SinkRefused):
+    """401: the credential is not good, or no longer."""
 
 
 class HttpEndpoint:
@@ -63,7 +68,7 @@ class HttpEndpoint:
             return told
         if status in _LATER or status >= 500:
             raise SinkUnavailable(f"it answered {status}", _seconds(after))
-        raise SinkRefused(f"it answered {status}")
+        raise (Unauthorised if status == _UNAUTHORISED else SinkRefused)(f"it answered {status}")
 
     async def close(self) -> None:
         """End its connections."""

@@ -19,6 +19,8 @@ from sluicegate.sinks.sink import Item, SinkRefused, SinkUnavailable
 
 _SECONDS = 8  # for a connection, and for an answer
 _LATER = frozenset({408, 429, 500, 502, 503, 504})
+# What S3 says of credentials that were good, or will be: whoever gives them renews them.
+_OUTDATED = frozenset({"ExpiredToken", "InvalidAccessKeyId", "InvalidToken"})
 
 
 class _Client(Protocol):
@@ -51,21 +53,26 @@ class S3Sink:
             said = error.response
             status = int(said.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             code = said.get("Error", {}).get("Code", "")
-            if status in _LATER:
-                raise SinkUnavailable(f"it answered {status} {code}") from error
-            raise SinkRefused(f"it answered {status} {code}") from error
+            if code in _OUTDATED:
+                await self.close()
+            elif status not in _LATER:
+                raise SinkRefused(f"it answered {status} {code}") from error
+            raise SinkUnavailable(f"it answered {status} {code}") from error
         except BotoCoreError as error:
+            await self.close()
             raise SinkUnavailable(f"no answer: {type(error).__name__}") from error
 
     async def close(self) -> None:
-        """End its connections."""
-        if self._client is not None:
-            self._client.close()
+        """End its connections, and forget the credentials, which boto3 looks for only once."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     def _put(self, key: str, body: bytes) -> None:
-        if self._client is None:
-            self._client = _client()  # it reads files
-        self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=CONTENT_TYPE)
+        client = self._client
+        if client is None:
+            client = self._client = _client()  # it reads files
+        client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=CONTENT_TYPE)
 
 
 def _client() -> _Client:
@@ -73,5 +80,5 @@ def _client() -> _Client:
         connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1}
     )
     boto3: Any = importlib.import_module("boto3")  # it has no types
-    made: _Client = boto3.client("s3", config=config)
+    made: _Client = boto3.session.Session().client("s3", config=config)
     return made

@@ -81,6 +81,11 @@ class Renewed(Generic[T]):
                 return found.value
         raise self._failure.again() from self._failure
 
+    def distrust(self) -> None:
+        """The value was refused before its end: whoever asks next waits for another look-up."""
+        self._found = None
+        self._next_at = 0.0
+
     async def _renew(self) -> None:
         """Look up once. Never raises, since nobody may be left to be told."""
         try:
