@@ -86,20 +86,18 @@ def rate_headers(found: Reservation | Refusal) -> tuple[tuple[bytes, bytes], ...
         if most is not None:
             told = (most - standing.tokens, most, reset)
             tokens = told if tokens is None else min(tokens, told)
-    if tokens is None:
-        return () if requests is None else _told(_REQUESTS, requests)
-    told_tokens = _told(_TOKENS, tokens)
-    return told_tokens if requests is None else _told(_REQUESTS, requests) + told_tokens
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if requests is not None:
+        headers = _headers(_REQUESTS, requests)
+    if tokens is not None:
+        headers += _headers(_TOKENS, tokens)
+    return headers
 
 
-def _told(names: tuple[bytes, bytes, bytes], told: _Told) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(names: tuple[bytes, bytes, bytes], told: _Told) -> tuple[tuple[bytes, bytes], ...]:
     left, most, reset = told
-    limit, remaining, again = names
-    return (
-        (limit, b"%d" % most),
-        (remaining, b"%d" % max(left, 0)),
-        (again, _duration(reset)),
-    )
+    values = b"%d" % most, b"%d" % (max(0, left)), _duration(reset)
+    return tuple(zip(names, values, strict=True))
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:
@@ -136,8 +134,8 @@ def _left(standing: Standing, now: int) -> int:
 
 def _duration(milliseconds: int) -> bytes:
     """As in `1m0s`, `8.64s`, `20ms`."""
-    if milliseconds < 1000:
-        return b"%dms" % milliseconds if milliseconds else b"0s"
-    minutes, rest = divmod(milliseconds, 60_000)
-    seconds = b"%gs" % (rest / 1000)
-    return b"%dm%b" % (minutes, seconds) if minutes else seconds
+    if milliseconds >= 60_000:
+        return b"%dm%gs" % (milliseconds // 60_000, milliseconds % 60_000 / 1000)
+    if milliseconds >= 1000 or not milliseconds:
+        return b"%gs" % (milliseconds / 1000)
+    return b"%dms" % milliseconds

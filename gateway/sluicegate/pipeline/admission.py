@@ -288,6 +288,7 @@ def _have_budgets(subjects: tuple[Subject, ...]) -> bool:
 
 
 def _tokens(usage: Usage) -> int:
+    """Never below zero: an account takes no upstream's word for what can't be."""
     return min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS)
 
 

@@ -10,6 +10,7 @@ from sluicegate.config import Pricing
 from sluicegate.model import Usage
 
 _MILLION = 6  # decimal places: prices are in USD per million tokens
+_NOTHING = Decimal(0)
 _THOUSAND = 1000  # nano-USD for a token that costs a USD per million
 
 
@@ -28,27 +29,25 @@ class Rates(NamedTuple):
 
     def cost(self, usage: Usage) -> Decimal | None:
         """USD for these tokens; None where a token has no price, or the counts contradict."""
-        input_, output = usage.input_tokens, usage.output_tokens
-        cached = usage.input_tokens_details.cached_tokens
-        written = usage.input_tokens_details.cache_write_tokens
+        details = usage.input_tokens_details
+        cached, written = details.cached_tokens, details.cache_write_tokens
         reasoned = usage.output_tokens_details.reasoning_tokens
-        special = cached or written or reasoned or input_ < 0 or output < 0
-        if not special and self.input is not None and self.output is not None:
-            return (input_ * self.input + output * self.output).scaleb(-_MILLION)
-        total = Decimal(0)
-        parts = (
-            (input_ - cached - written, self.input),
-            (cached, self.input if self.cached_input is None else self.cached_input),
-            (written, self.input if self.cache_write is None else self.cache_write),
-            (output - reasoned, self.output),
-            (reasoned, self.output if self.reasoning is None else self.reasoning),
-        )
+        parts = [
+            (usage.input_tokens - cached - written, self.input),
+            (usage.output_tokens - reasoned, self.output),
+        ]
+        if cached:
+            parts.append((cached, self.input if self.cached_input is None else self.cached_input))
+        if written:
+            parts.append((written, self.input if self.cache_write is None else self.cache_write))
+        if reasoned:
+            parts.append((reasoned, self.output if self.reasoning is None else self.reasoning))
+        total = _NOTHING
         for tokens, price in parts:
-            if tokens == 0:
-                continue
-            if tokens < 0 or price is None:
+            if price is not None and tokens >= 0:
+                total += tokens * price
+            elif tokens:
                 return None
-            total += tokens * price
         return total.scaleb(-_MILLION)
 
     def above(self, below: Rates) -> Rates:
