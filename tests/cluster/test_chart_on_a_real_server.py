@@ -136,7 +136,7 @@ async def test_the_operator_has_every_metric_that_is_asked_for(
         async def is_up() -> bool:
             return operator.port is not None
 
-        await eventually(is_up, 20)
+        await eventually(is_up)
         _, text = await operator.ask("/metrics")
     samples = {line.split("{")[0].split(" ")[0] for line in text.splitlines()}
     assert of_operators - samples == set()

@@ -50,7 +50,7 @@ async def test_two_releases_are_kept_apart_or_complain(
         found = {name: await written_by(released, name) for name in expected}
         return found == expected
 
-    await eventually(each_has_its_own, 30)
+    await eventually(each_has_its_own)
     assert await complaints(first) == ""
 
     await second("upgrade", "second", CHART, *SECOND)
@@ -58,7 +58,7 @@ async def test_two_releases_are_kept_apart_or_complain(
     async def somebody_complains() -> bool:
         return "give them different namespaces or selectors" in await complaints(first)
 
-    await eventually(somebody_complains, 60)
+    await eventually(somebody_complains)
 
 
 async def written_by(released: ReleasedCluster, name: str) -> str:

@@ -14,7 +14,7 @@ async def leading(admin: ClusterClient, namespace: str, identity: str) -> Leader
     """One that has just taken the lead."""
     leader = Leader(admin, namespace, "sluicegate-operator", identity)
     task = asyncio.create_task(leader.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await leader.wait()
     task.cancel()
     await asyncio.wait([task])

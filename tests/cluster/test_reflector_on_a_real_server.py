@@ -60,9 +60,9 @@ class Followed:
             else:
                 del self.copy[key.name]
 
-    async def holds(self, seconds: float = 30, **values: str) -> None:
+    async def holds(self, **values: str) -> None:
         wanted = {name: {"entry": value.encode()} for name, value in values.items()}
-        await eventually(lambda: self._equals(wanted), seconds)
+        await eventually(lambda: self._equals(wanted))
 
     async def _equals(self, wanted: dict[str, dict[str, bytes]]) -> bool:
         return self.reflector.synced and self.copy == wanted
@@ -181,7 +181,7 @@ async def test_a_delete_behind_a_partition_and_a_compaction(
         await admin.delete(SECRETS, "revoked", namespace=namespace)
         await put(admin, namespace, "kept", "three")
         await plane.compact()
-        await eventually(lambda: failed(followed), 20)
+        await eventually(lambda: failed(followed))
         assert set(followed.copy) == {"revoked", "kept"}
         proxy.heal()
         await followed.holds(kept="three")
@@ -226,7 +226,7 @@ async def test_the_api_server_is_killed(breakable_control_plane: ControlPlane) -
         await followed.holds(a="one")
         for value in ("two", "three"):
             plane.api_server.kill()
-            await eventually(lambda: failed(followed), 20)
+            await eventually(lambda: failed(followed))
             assert list(followed.copy) == ["a"]
             plane.api_server.start()
             await plane.ready()
@@ -245,7 +245,7 @@ async def test_the_api_server_is_frozen(breakable_control_plane: ControlPlane) -
         await put(admin, namespace, "a", "one")
         await followed.holds(a="one")
         plane.api_server.pause()
-        await eventually(lambda: failed(followed), 20)
+        await eventually(lambda: failed(followed))
         plane.api_server.resume()
         await put(admin, namespace, "a", "two")
         await followed.holds(a="two")
@@ -266,7 +266,7 @@ async def test_etcd_is_killed(breakable_control_plane: ControlPlane) -> None:
             await followed.reflector.relist()
         plane.etcd.start()
         await plane.ready()
-        await eventually(lambda: written(admin, namespace, "a", "two"), 20)
+        await eventually(lambda: written(admin, namespace, "a", "two"))
         await followed.holds(a="two")
 
 

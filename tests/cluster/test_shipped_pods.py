@@ -69,4 +69,4 @@ async def test_a_lease_is_collected_with_its_pod(own_control_plane: ControlPlane
         plane.start_controller_manager()
         assert not await is_gone()
         await admin.delete(PODS, "gateway-0", namespace="ns")
-        await eventually(is_gone, 60)
+        await eventually(is_gone)

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,9 +19,11 @@ from cluster_identities import (
     apply_manifests,
     make_namespace,
     make_service_account,
+    may_list,
     service_account_token,
     speaking_with,
 )
+from eventually import eventually
 from helm_chart import rendered
 from operated_cluster import Object, OperatedCluster, condition, reason
 from served_cluster import ServedCluster
@@ -126,6 +129,7 @@ async def tenancy(cluster: ServedCluster) -> Tenancy:
     token = await service_account_token(admin, names["tenant"], "tenant")
     speaking = speaking_with(plane, token, names["tenant"])
     rights = await cluster.stack.enter_async_context(speaking)
+    await eventually(partial(may_list, rights, MODEL_DEPLOYMENTS, names["tenant"]))
 
     def of(who: str, client: ClusterClient) -> OperatedCluster:
         return OperatedCluster(plane, client, names[who], cluster.folder, cluster.stack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -86,15 +87,21 @@ class LeaseGateway:
             await asyncio.wait([watching])
             await asyncio.sleep(0.1)  # TLS says goodbye in its own time, and tells nobody when
 
-    async def _load(self) -> None:
+    @property
+    def sees(self) -> Mapping[str, bytes]:
+        """What is in the bundle's first Secret, as far as it has been told."""
         found = self._reflector.objects.get(ObjectKey(self._namespace, "sluicegate"))
-        if found is None or "index" not in found.data:
+        return found.data if found is not None else {}
+
+    async def _load(self) -> None:
+        found = self.sees
+        if "index" not in found:
             return
-        index = read_index(found.data)
+        index = read_index(found)
         if self.sequences and index.sequence <= self.sequences[-1]:
             assert index.sequence == self.sequences[-1], "the sequence went back"
             return
-        contents = dict(found.data)
+        contents = dict(found)
         for number in missing(index, contents, self.bundle):
             shard = await self._client.get(
                 SECRETS,

@@ -26,6 +26,8 @@ from sluicegate.cluster import (
 
 Object = dict[str, Any]
 
+_PATIENCE = 60.0
+
 
 def condition(found: Object, kind: str) -> Object:
     """One condition of an object's status; an empty one where it is not there."""
@@ -121,7 +123,7 @@ class OperatedCluster:
         kind: ResourceType,
         name: str,
         holds: Callable[[Object], bool],
-        seconds: float = 20.0,
+        seconds: float = _PATIENCE,
     ) -> Object:
         """The object, once its status is as it should be."""
         found: Object = {}
@@ -139,13 +141,13 @@ class OperatedCluster:
         except TimeoutError:
             raise AssertionError(f"{kind.kind} {name}: {found.get('status')}") from None
 
-    async def ready(self, name: str, seconds: float = 20.0) -> Object:
-        return await self.until(MODEL_DEPLOYMENTS, name, is_ready, seconds)
+    async def ready(self, name: str) -> Object:
+        return await self.until(MODEL_DEPLOYMENTS, name, is_ready)
 
-    async def key_ready(self, name: str, seconds: float = 20.0) -> Object:
-        return await self.until(API_KEYS, name, is_ready, seconds)
+    async def key_ready(self, name: str) -> Object:
+        return await self.until(API_KEYS, name, is_ready)
 
-    async def gateways_hold(self, holds: Callable[[LeaseGateway], bool], seconds: float) -> None:
-        async with asyncio.timeout(seconds):
+    async def gateways_hold(self, holds: Callable[[LeaseGateway], bool]) -> None:
+        async with asyncio.timeout(_PATIENCE):
             while not all(holds(gateway) for gateway in self.gateways):  # noqa: ASYNC110 -- several of them
                 await asyncio.sleep(0.005)

@@ -39,11 +39,11 @@ class OperatorProcess:
     def said(self, text: str) -> bool:
         return any(text in line for line in self.log)
 
-    async def until_said(self, text: str, seconds: float = 20.0) -> None:
+    async def until_said(self, text: str) -> None:
         async def said() -> bool:
             return self.said(text)
 
-        await eventually(said, seconds)
+        await eventually(said)
 
     def kill(self) -> None:
         self.process.kill()
@@ -61,6 +61,8 @@ class OperatorProcess:
         return await self.process.wait()
 
     async def ask(self, path: str) -> tuple[int, str]:
+        """Status and text of an answer of its port, once that is open."""
+        await self.until_said("probes and metrics")
         url = f"http://127.0.0.1:{self.port}{path}"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             return answer.status, await answer.text()

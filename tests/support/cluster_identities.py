@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -22,7 +21,9 @@ from sluicegate.cluster import (
     ClusterClient,
     Forbidden,
     Metadata,
+    NotFound,
     ResourceType,
+    Selection,
     Token,
 )
 
@@ -110,15 +111,33 @@ async def apply_manifests(
         )
         if resource == CRDS:
             await _established(admin, metadata["name"])
+            await _served(admin, document["spec"])
 
 
 async def _established(admin: ClusterClient, name: str) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            crd = await admin.get(CRDS, name, _Crd)
-            if _Condition("Established", "True") in (crd.status.conditions or ()):
-                return
-            await asyncio.sleep(0.05)
+    async def is_so() -> bool:
+        crd = await admin.get(CRDS, name, _Crd)
+        return _Condition("Established", "True") in (crd.status.conditions or ())
+
+    await eventually(is_so)
+
+
+async def _served(admin: ClusterClient, spec: Mapping[str, Any]) -> None:
+    """What answers for the kind hears of it a moment after it is established."""
+    names, version = spec["names"], spec["versions"][0]["name"]
+    kind = ResourceType(spec["group"], version, names["kind"], names["plural"])
+    place = "default" if spec["scope"] == "Namespaced" else None
+    await eventually(partial(may_list, admin, kind, place))
+
+
+async def may_list(client: ClusterClient, kind: ResourceType, namespace: str | None) -> bool:
+    """Whether the kind is served there, and to this client: roles are in force a moment later."""
+    try:
+        async for _ in client.pages(kind, Selection(namespace)):
+            pass
+    except (Forbidden, NotFound):
+        return False
+    return True
 
 
 async def install(plane: ControlPlane, admin: ClusterClient, namespace: str) -> None:
@@ -147,7 +166,7 @@ async def install(plane: ControlPlane, admin: ClusterClient, namespace: str) -> 
         token = await service_account_token(admin, namespace, account)
         async with speaking_with(plane, token, namespace) as client:
             policed = partial(_is_policed, client, admin, resource, namespace)
-            await eventually(policed, seconds=20)
+            await eventually(policed)
 
 
 async def _is_policed(
