@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,9 +15,11 @@ from pathlib import Path
 
 import psycopg
 
+from free_ports import free_ports
+
 _PASSWORD = "word-of-the-tests"
 _UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root
-_GUARD = 30  # seconds; it takes one or two
+_GUARD = 60  # seconds; it takes one or two
 
 
 def _programs() -> Path | None:
@@ -101,10 +102,11 @@ class PostgresProcess:
 @contextlib.contextmanager
 def postgres_process() -> Generator[PostgresProcess]:
     # Not below the test's own folder: others must be able to reach it.
-    with tempfile.TemporaryDirectory(prefix="sluicegate-postgres-") as folder:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            server = PostgresProcess(Path(folder), free.getsockname()[1])
+    with (
+        tempfile.TemporaryDirectory(prefix="sluicegate-postgres-") as folder,
+        free_ports(1) as (port,),
+    ):
+        server = PostgresProcess(Path(folder), port)
         if _USER is not None:
             shutil.chown(folder, _USER)
         secret = Path(folder) / "password"

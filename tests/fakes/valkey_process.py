@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import shutil
 import signal
-import socket
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eventually import eventually
+from free_ports import free_ports
 
 SERVER = shutil.which("valkey-server") or shutil.which("redis-server")
 
@@ -74,11 +74,10 @@ class ValkeyProcess:
 
 @contextlib.asynccontextmanager
 async def valkey_process(folder: Path) -> AsyncGenerator[ValkeyProcess]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        server = ValkeyProcess(free.getsockname()[1], folder)
-    try:
-        await server.start()
-        yield server
-    finally:
-        await server.kill()
+    with free_ports(1) as (port,):
+        server = ValkeyProcess(port, folder)
+        try:
+            await server.start()
+            yield server
+        finally:
+            await server.kill()

@@ -10,26 +10,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import fcntl
 import http.client
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 import aiohttp
 import msgspec
 import trustme
+
+from free_ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -265,47 +262,6 @@ def _audit_event(line: str) -> AuditEvent:
         code=event.get("responseStatus", {}).get("code", 0),
         user_agent=event.get("userAgent", ""),
     )
-
-
-@contextlib.contextmanager
-def free_ports(count: int) -> Generator[list[int]]:
-    """Ports that no other process takes before the server that is meant to.
-
-    They lie below the range that the kernel gives away, and a locked file for each keeps other
-    workers and other runs of the tests off.
-    """
-    folder = Path(tempfile.gettempdir()) / f"sluicegate-test-ports-{os.getuid()}"
-    folder.mkdir(exist_ok=True)
-    with contextlib.ExitStack() as locks:
-        ports: list[int] = []
-        for port in random.sample(range(20_000, 30_000), 500):
-            lock = locks.enter_context((folder / str(port)).open("w"))
-            if _lock(lock) and _is_free(port):
-                ports.append(port)
-                if len(ports) == count:
-                    break
-            else:
-                lock.close()
-        assert len(ports) == count, "no free ports"
-        yield ports
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 @contextlib.contextmanager
