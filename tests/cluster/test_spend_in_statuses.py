@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from limit_stores import sharing
+from limit_stores import ask, be_patient, sharing
 from operated_cluster import Object, OperatedCluster
 from sluicegate.cluster import API_KEYS
 from sluicegate.config import Budget, ClientKey, Config
-from sluicegate.limits import Ceiling, Claim, StoreUnavailable
+from sluicegate.limits import Ceiling, StoreUnavailable
 from sluicegate.limits.spent import SpentReader
 from sluicegate.limits.subjects import counts_key, key_subject
 from sluicegate_operator.objects import Observed, decoder
@@ -29,6 +29,11 @@ pytestmark = [
 MONTH = {"amountUSD": "50.00", "period": "Month"}
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
+
+
 @pytest.fixture
 async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyProcess]:
     async with valkey_process(tmp_path) as server:
@@ -38,8 +43,7 @@ async def valkey(tmp_path: Path) -> AsyncIterator[ValkeyProcess]:
 async def spends(server: ValkeyProcess, key: str, nano: int) -> None:
     """As a gateway counts it."""
     async with sharing(server.url) as store:
-        claim = Claim(key_subject(key), Ceiling(money=10**15), money=nano)
-        await store.reserve([claim])
+        await store.reserve(*ask(Ceiling(money=10**15), key_subject(key), money=nano))
 
 
 def spend(found: Object) -> Object | None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import pytest
+
 from eventually import eventually
 from sluicegate.limits import (
     Amount,
@@ -17,10 +19,22 @@ from sluicegate.limits import (
     Reservation,
     Subject,
     SubjectKind,
+    connection,
+    shared,
+    spent,
 )
 from sluicegate.limits.shared import SharedStore
 
 NOON = 1_790_000_000.0 - 1_790_000_000.0 % 86_400 + 43_200
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What this process asks a store for takes as long as it takes on a machine that is busy.
+
+    A gateway waits a quarter of a second. No test asks how long that is, only what comes after.
+    """
+    for module in (connection, shared, spent):
+        monkeypatch.setattr(module, "PATIENCE", 4.0)
 
 
 @dataclass

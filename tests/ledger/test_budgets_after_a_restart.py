@@ -156,7 +156,7 @@ async def counted(store_url: str, state: Path) -> MemoryStore:
     await asyncio.to_thread(ledger.start)
     try:
         async with counting(ledger, memory, budgets(NOW), lambda: NOW) as done:
-            await asyncio.wait_for(done.wait(), 10)
+            await asyncio.wait_for(done.wait(), 60)
     finally:
         await asyncio.to_thread(ledger.stop, 5.0)
     return memory
@@ -212,7 +212,7 @@ async def test_a_database_that_comes_later(tmp_path: Path) -> None:
             memory.reserve((Subject(key_subject("default/team"), MONTH),), Amount(1, 0, 10**9))
             ledger.end(record(time=time.time(), cost_usd=Decimal(1), **own))
             await asyncio.to_thread(server.start)
-            await asyncio.wait_for(done.wait(), 30)
+            await asyncio.wait_for(done.wait(), 60)
         assert spent(memory, key_subject("default/team"), MONTH) == 4
         await asyncio.to_thread(ledger.stop, 5.0)
 
@@ -245,7 +245,7 @@ async def test_budgets_that_a_reload_adds(tmp_path: Path, monkeypatch: pytest.Mo
     await asyncio.to_thread(ledger.start)
     serve(without, NOW - 100)
     async with counting(ledger, memory, store, lambda: NOW) as done:
-        await asyncio.wait_for(done.wait(), 10)
+        await asyncio.wait_for(done.wait(), 60)
         spend(NOW - 40 * 86_400, 1)  # in another period
         spend(NOW - 90, 2)
         await stored(ledger, 2)

@@ -37,7 +37,7 @@ ROUNDS = 3
 CALLS = 120  # of a round, before the kill
 HEAVY_CALLS = 5000
 HEAVY_ROUNDS = 10
-GUARD = 30.0
+GUARD = 60.0
 INTERRUPTED = {"interrupted"}
 LIMITS = "limits: {maxParallelRequests: 1000}, budget: {amountUSD: '1000000', period: Month}"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import logging
+import os
 import shutil
 import sqlite3
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from eventually import eventually
 from ledger_records import record
 from postgres_process import PROGRAMS, PostgresProcess, postgres_process
 from sluicegate.ledger import CallRecord, Ledger, LedgerSettings
@@ -21,7 +25,7 @@ from sluicegate.ledger.record import encode
 from sluicegate.ledger.spool import Spool
 from sluicegate.ledger.store import Spend
 
-GUARD = 20.0  # seconds; what is waited for takes tenths
+GUARD = 60.0  # seconds; what is waited for takes tenths
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -149,6 +153,30 @@ def test_a_state_folder_that_can_not_be_written(tmp_path: Path) -> None:
     until(lambda: ledger.state.stored == 1)  # from memory, which a kill would have emptied
     ledger.stop(GUARD)
     assert total(None, tmp_path).calls == 1
+
+
+async def test_a_disk_that_has_room_again_is_noticed_without_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_fd: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def whole() -> bool:
+        return ledger.state.problems == ()
+
+    ledger = Ledger(LedgerSettings(tmp_path, None))
+    await asyncio.to_thread(ledger.start, asyncio.get_running_loop())
+    with caplog.at_level(logging.WARNING):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", refuse)
+            enter(ledger, record())
+            await asyncio.to_thread(until, lambda: ledger.state.stored == 1)  # from memory
+            assert ledger.state.problems == ("the spool can't be written: No space left on device",)
+        await eventually(whole)
+        await asyncio.to_thread(ledger.stop, GUARD)
+    assert caplog.records[-1].message == "the ledger is whole again"
+    assert total(None, tmp_path).calls == 1
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_the_spend_is_read_while_rows_are_written(tmp_path: Path) -> None:

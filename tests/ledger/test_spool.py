@@ -231,7 +231,8 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_a_disk_that_fills_up(spool: Spool) -> None:
+@pytest.mark.parametrize("noticed_by", ["an empty line", "the next call"])
+def test_a_disk_that_fills_up(spool: Spool, noticed_by: str) -> None:
     """A file may grow no further: part of a line is written, then nothing, then all is well."""
     call(spool, 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -239,9 +240,13 @@ def test_a_disk_that_fills_up(spool: Spool) -> None:
     try:
         for number in range(1, 4):
             call(spool, number)
+        spool.try_again()
         assert spool.problem is not None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    if noticed_by == "an empty line":
+        spool.try_again()
+        assert spool.problem is None
     call(spool, 4)
     assert spool.problem is None
     assert sorted(take(spool)) == sorted(ROWS[:5])

@@ -13,7 +13,7 @@ import trustme
 import uvloop
 
 from gateway_rig import Rig
-from limit_stores import Counting, SetClock, of_memory, sharing
+from limit_stores import Counting, SetClock, be_patient, of_memory, sharing
 from valkey_process import SERVER, ValkeyProcess, valkey_process
 
 
@@ -34,6 +34,11 @@ def _no_system_cas(authorities: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test here needs the machine's CAs, and reading them is most of a gateway's start."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
     monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from scripted_upstream import Call, ScriptedUpstream
 from sluicegate.config import Cooldown, Deployment, Limits
 from sluicegate.routing import health as health_module
 from sluicegate.server.process import ServerSettings
+from undisturbed import undisturbed
 from valkey_process import ValkeyProcess
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
@@ -83,7 +84,7 @@ async def all_say(gateways: Sequence[RunningGateway], state: str) -> None:
     async def so() -> bool:
         return all([(await health(each))["state"] == state for each in gateways])
 
-    await eventually(so)
+    await eventually(so, 20)
 
 
 async def eject(gateway: RunningGateway) -> None:
@@ -104,6 +105,7 @@ async def test_the_others_skip_what_one_has_ejected(rig: Rig, valkey: ValkeyProc
     assert len(inst.first.calls) == 3
 
 
+@undisturbed(0.1)
 async def test_a_probe_that_succeeds_brings_it_back_for_all(
     rig: Rig, valkey: ValkeyProcess
 ) -> None:
@@ -120,7 +122,9 @@ async def test_a_probe_that_succeeds_brings_it_back_for_all(
     await all_say(inst.gateways, "ok")
 
 
+@undisturbed(0.1)
 async def test_while_one_probes_the_others_do_not(rig: Rig, valkey: ValkeyProcess) -> None:
+    await valkey.command("DEL", STREAM)
     inst = await installed(rig, valkey, Cooldown(failures=3, duration=0.3))
     one, *others = inst.gateways
     await eject(one)

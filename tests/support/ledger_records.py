@@ -97,7 +97,7 @@ async def until_rows(count: int, state: Path, url: str | None = None) -> list[Ro
         found[:] = await asyncio.to_thread(_tried, state, url)
         return len(found) >= count
 
-    await eventually(enough, 15)
+    await eventually(enough)
     return found
 
 
