@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -50,12 +51,17 @@ class Ledger:
         self._spool = Spool(root, settings.spool_bytes)
         self._writer = Writer(root, self._spool, store_of(settings.store_url, settings.state_dir))
 
-    def start(self) -> None:
-        """Make the spool and start the thread. Blocking; what is wrong is in `state`."""
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Make the spool and start the thread. Blocking; what is wrong is in `state`.
+
+        `loop` is where `begin`, `end` and `withdraw` are called. It is asked to try again after a
+        write that failed; without it that waits for the next call.
+        """
         try:
             self._spool.prepare()
         except OSError as error:
             self._spool.problem = f"the spool can't be made: {error.strerror}"
+        self._writer.loop = loop
         self._writer.start()
 
     def begin(self, record: CallRecord) -> None:

@@ -49,7 +49,7 @@ class Segment:
 
 @dataclass(slots=True)
 class Spool:
-    """One process's own. `append_*` are for the event loop, the rest blocks: for a thread."""
+    """One process's own. What writes is for the event loop, the rest blocks: for a thread."""
 
     root: Path
     max_bytes: int
@@ -85,6 +85,14 @@ class Spool:
         """What had begun was not sent after all."""
         self._open.pop(id_, None)
         self._write(line(NEVER, encode(id_)))
+
+    def try_again(self) -> None:
+        """For the event loop: where rows could not be kept safe, see whether they can by now.
+
+        An empty line tells it as well as a row, and the next row may be long in coming.
+        """
+        if self.problem is not None:
+            self._write(b"\n")
 
     def _write(self, text: bytes) -> bool:
         segment = self._current

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -26,6 +27,7 @@ class Writer(threading.Thread):
         self._root = root
         self._spool = spool
         self._store = store
+        self.loop: asyncio.AbstractEventLoop | None = None  # the one that writes to the spool
         self._stopping = threading.Event()
         self._connected = False
         self._retry_at = 0.0
@@ -59,6 +61,9 @@ class Writer(threading.Thread):
             self._spool.prepare()
         except OSError as error:
             self._spool.problem = f"the spool can't be made: {error.strerror}"
+        else:
+            if self._spool.problem is not None and self.loop is not None and not last:
+                self.loop.call_soon_threadsafe(self._spool.try_again)
         self._tell()
         if time.monotonic() < self._retry_at and not last:
             return

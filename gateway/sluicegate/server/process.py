@@ -209,7 +209,7 @@ async def run(
 async def _keep(stack: contextlib.AsyncExitStack, books: Books) -> None:
     """Start the ledger and the log sinks; they are the last to stop."""
     if books.ledger is not None:
-        await asyncio.to_thread(books.ledger.start)
+        await asyncio.to_thread(books.ledger.start, asyncio.get_running_loop())
         stack.push_async_callback(asyncio.to_thread, books.ledger.stop, _LAST_ROWS)
     if books.records is not None:
         books.records.start()
