@@ -19,7 +19,6 @@ from cluster_identities import (
     type_of,
 )
 from control_plane import ControlPlane
-from eventually import eventually
 from helm_chart import VALUES, metric_names, rendered
 from operator_process import running_operator
 from sluicegate.cluster import ClusterClient, Conflict, Metadata, load_access
@@ -132,11 +131,6 @@ async def test_the_operator_has_every_metric_that_is_asked_for(
     of_operators = {name for name in asked if name.startswith("sluicegate_operator_")}
     assert len(of_operators) > 5
     async with running_operator(control_plane.admin_kubeconfig, installed) as operator:
-
-        async def is_up() -> bool:
-            return operator.port is not None
-
-        await eventually(is_up)
         _, text = await operator.ask("/metrics")
     samples = {line.split("{")[0].split(" ")[0] for line in text.splitlines()}
     assert of_operators - samples == set()

@@ -9,6 +9,7 @@ import stat
 import sys
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,9 +19,12 @@ from cluster_identities import (
     apply_manifests,
     make_namespace,
     make_service_account,
+    may_list,
     service_account_token,
+    speaking_with,
 )
 from control_plane import ROOT, ControlPlane, kubectl_program, write_kubeconfig
+from eventually import eventually
 from operated_cluster import Object, OperatedCluster, reason
 from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, ClusterClient, Metadata
 
@@ -236,6 +240,9 @@ async def test_a_tenant_sees_what_it_may(
         await apply_manifests(admin, READERS, namespace=namespace, replace={"HOME": place})
     await make_service_account(admin, place, "tenant")
     token = await service_account_token(admin, place, "tenant")
+    async with speaking_with(cluster.plane, token, place) as tenant:
+        for namespace in (place, elsewhere):
+            await eventually(partial(may_list, tenant, MODEL_DEPLOYMENTS, namespace))
     workstation.knows({"token": token}, place)
     said = await workstation.run("status")
     assert f"md    {place}/a  a      True   Ready" in said

@@ -187,7 +187,9 @@ async def test_a_change_is_live_as_the_readme_says(tmp_path: Path) -> None:
         story = re.compile(r"(name: storyteller.*?text: )[^\n]*", re.DOTALL)
         text, changes = story.subn(r'\1"Another story."', path.read_text())
         assert changes == 1
-        path.write_text(text)
+        draft = path.with_name(".draft")  # a file that is written to is empty for a moment
+        draft.write_text(text)
+        draft.replace(path)
         [told] = await made.until_printed(f'"message":"{shown["message"]}","load":2')
         assert json.loads(told).keys() == shown.keys()
         asked = "curl -s http://127.0.0.1:4000/v1/responses -H 'content-type: application/json'"

@@ -52,8 +52,9 @@ async def serving(config: Path) -> AsyncGenerator[int]:
     )
     log: list[str] = []
     try:
-        async with asyncio.timeout(15):
-            yield await _port(process, log)
+        async with asyncio.timeout(60):
+            port = await _port(process, log)
+        yield port
         assert "sk-for-the-upstream" not in "".join(log)
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -30,6 +30,7 @@ from sluicegate.ledger import CallRecord, Ledger, LedgerSettings
 from sluicegate.ledger.ledger import store_of
 from sluicegate.ledger.record import encode
 from sluicegate.limits import Amount, Ceiling, Limiter, MemoryStore, Subject, SubjectKind
+from sluicegate.limits.periods import Period
 from sluicegate.limits.subjects import end_user_subject, key_subject, namespace_subject
 from sluicegate.pipeline import earlier_spend
 from sluicegate.pipeline.earlier_spend import count_earlier_spend
@@ -261,6 +262,54 @@ async def test_budgets_that_a_reload_adds(tmp_path: Path, monkeypatch: pytest.Mo
         await stored(ledger, 4)
         serve(limited_to("100"), NOW - 30)
         await seen(10)
+    await asyncio.to_thread(ledger.stop, 5.0)
+
+
+async def test_a_budget_that_gets_another_period_and_its_own_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier_spend, "_CARRIED", 0.0)
+    own = {"namespace": "default", "key": "team", "end_user": "ann"}
+    people = EndUserPolicy(budget=Budget("100", "Month"))
+    store = LiveStore({})
+
+    def serve(period: Period, at: float) -> None:
+        budget = Budget("100", period)
+        key = structs.replace(key_entry(), budget=budget, end_users=people)
+        deque(store.publish_steps(config_of(key)), maxlen=0)
+        store.current = dataclasses.replace(store.current, published_at=at)
+
+    async def seen(ceiling: Ceiling, amount: int) -> None:
+        async def is_counted() -> bool:
+            return spent(memory, key_subject("default/team"), ceiling) == amount
+
+        await eventually(is_counted)
+
+    def spend(at: float, usd: int, ceiling: Ceiling) -> None:
+        """As a call does: it is counted in memory, and gets a row."""
+        subject = Subject(key_subject("default/team"), ceiling)
+        memory.charge(subject, usd * 10**9)
+        ledger.end(record(time=at, cost_usd=Decimal(usd), **own))
+
+    memory = MemoryStore(lambda: NOW)
+    ledger = Ledger(LedgerSettings(tmp_path, f"sqlite://{tmp_path / 'ledger.sqlite3'}"))
+    await asyncio.to_thread(ledger.start)
+    for days, usd in ((40, 1), (3, 2), (0.1, 4)):
+        ledger.end(record(time=NOW - days * 86_400, cost_usd=Decimal(usd), **own))
+    await stored(ledger, 3)
+    serve("Month", NOW - 100)
+    async with counting(ledger, memory, store, lambda: NOW) as done:
+        await asyncio.wait_for(done.wait(), 60)
+        await seen(MONTH, 6)
+        spend(NOW - 90, 8, MONTH)
+        await stored(ledger, 4)
+        serve("1d", NOW - 80)
+        await seen(DAY, 12)
+        spend(NOW - 70, 16, DAY)
+        await stored(ledger, 5)
+        serve("Month", NOW - 60)
+        await seen(MONTH, 30)
+        assert spent(memory, end_user_subject("default/team", "ann"), MONTH) == 6
     await asyncio.to_thread(ledger.stop, 5.0)
 
 
