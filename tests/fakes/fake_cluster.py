@@ -134,7 +134,7 @@ class FakeCluster:
             serves = told.get("sluicegate.dev/sequence") == str(sequence)
             return serves and why.startswith(error) and bool(why) == bool(error)
 
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(60), self._news:
             while not (self.annotations and says(self.annotations[-1])):
                 await self._news.wait()
         return self.annotations[-1]

@@ -95,7 +95,7 @@ class ScriptedApiServer:
 
     async def watched(self) -> OpenWatch:
         """The next watch that the client opens, or has opened."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._open.get()
 
     def access(self, token: Token | None = None) -> Access:
