@@ -317,6 +317,30 @@ async def test_one_look_up_serves_many_and_is_remembered() -> None:
     assert asked == ["a.example", "b.example"]
 
 
+async def test_a_look_up_that_takes_long_is_not_begun_again() -> None:
+    """Each holds a thread; were there one for every few seconds, other names would not get any."""
+    asked: list[str] = []
+    cancelled: list[str] = []
+
+    async def look_up(host: str) -> list[IPv4Address | IPv6Address]:
+        asked.append(host)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(host)
+            raise
+        raise AssertionError
+
+    resolver = Resolver(0, look_up)
+    for host in ("dead.example", "dead.example", "other.example", "dead.example"):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(resolver.resolve(host), 0.01)
+    assert asked == ["dead.example", "other.example"]
+    resolver.close()
+    await asyncio.sleep(0)
+    assert cancelled == asked
+
+
 async def test_answers_and_failures_are_forgotten() -> None:
     asked = 0
 

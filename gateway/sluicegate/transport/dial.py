@@ -47,8 +47,14 @@ class Resolver:
         """Return the addresses in the system's order of preference; raises OSError."""
         now = asyncio.get_running_loop().time()
         expires, task = self._lookups.get(host, (0.0, None))
-        if task is None or expires <= now:
-            self._lookups = {h: entry for h, entry in self._lookups.items() if entry[0] > now}
+        if task is None or (expires <= now and task.done()):
+            # What is under way is waited for, however long it takes: it holds one of the few
+            # threads (uvloop has four) that look up the names of all upstreams.
+            self._lookups = {
+                name: (until, other)
+                for name, (until, other) in self._lookups.items()
+                if until > now or not other.done()
+            }
             task = asyncio.create_task(self._look_up(host))
             # Nobody may be left to take the error when every attempt has timed out.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
