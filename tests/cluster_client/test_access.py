@@ -112,7 +112,9 @@ async def test_the_name_in_the_certificate_may_be_another(tmp_path: Path) -> Non
     async with upstream.listening(serving):
         cluster: dict[str, object] = {
             "server": f"https://127.0.0.1:{upstream.port}",
-            "certificate-authority-data": base64.b64encode(ca.cert_pem.bytes()).decode(),
+            "certificate-authority-data": base64.b64encode(
+                "# the CA of Köln\n".encode() + ca.cert_pem.bytes()
+            ).decode(),
         }
         for more, fits in (
             ({}, False),
@@ -143,6 +145,8 @@ async def test_the_name_in_the_certificate_may_be_another(tmp_path: Path) -> Non
         ),
         ({"tokenFile": "absent"}, "No such file"),
         ({"token": [SECRET]}, "token"),
+        ({"token": f"{SECRET}\nx"}, "not ASCII text in one line"),
+        ({"client-key-data": "é"}, "is not base64"),
     ],
 )
 async def test_what_a_user_cannot_be(tmp_path: Path, user: dict[str, object], words: str) -> None:
@@ -219,3 +223,11 @@ def test_a_token_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(AccessError, match="not ASCII") as raised:
         load_access(environ, mount(tmp_path, token=f"{SECRET}é"))
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("content", [f"{SECRET}\nanother", f"{SECRET}é", "\0", ""])
+async def test_a_token_that_becomes_none_is_not_taken_up(tmp_path: Path, content: str) -> None:
+    (tmp_path / "token").write_text(SECRET)
+    access = await loaded(write(tmp_path / "config", {"tokenFile": "token"}))
+    (tmp_path / "token").write_text(content)
+    assert await access.token.current(fresh=True) == SECRET

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import ssl
 import time
 from collections.abc import Mapping
@@ -18,15 +19,20 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 # The kubelet writes a new token when a fifth of the old one's life is left; client-go looks once a
 # minute too.
 TOKEN_SECONDS = 60.0
+_TOKEN = re.compile(r"[ -~]*")
+
+
+class NoToken(Exception):
+    """A text that no header can hold (RFC 9110 section 5.5). The message does not repeat it."""
 
 
 class Token:
     """The bearer token, read anew from its file as it rotates; `""` where there is none."""
 
     def __init__(self, value: str = "", path: Path | None = None) -> None:
-        """Raises OSError where the file is there to be read and can't be."""
+        """Raises NoToken for what is none, OSError for a file that can't be read."""
         self._path = path
-        self._value = value if path is None else _read_token(path)
+        self._value = _token(value) if path is None else _read_token(path)
         self._read_at = time.monotonic()
 
     def __repr__(self) -> str:
@@ -45,13 +51,20 @@ class Token:
             self._read_at = time.monotonic()
             try:
                 self._value = await asyncio.to_thread(_read_token, path) or self._value
-            except OSError:  # mid-rotation, or unmounted as the pod ends: the last one may still do
+            except (OSError, NoToken):
+                # Mid-rotation, or unmounted as the pod ends: the last one may still do.
                 return self._value
         return self._value
 
 
 def _read_token(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip()
+    return _token(path.read_text(encoding="ascii", errors="replace").strip())
+
+
+def _token(text: str) -> str:
+    if _TOKEN.fullmatch(text) is None:
+        raise NoToken("a token that is not ASCII text in one line")
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +88,9 @@ def load_access(environ: Mapping[str, str] = os.environ, mounted: Path = SERVICE
         if paths:
             return _access(read_kubeconfig(paths))
         return _in_pod(environ, mounted)
-    except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
+    except (OSError, ssl.SSLError, NoToken) as error:
         where = f"KUBECONFIG={environ['KUBECONFIG']}" if paths else str(mounted)
-        raise AccessError(f"{where}: {_said(error)}") from None
+        raise AccessError(f"{where}: {error}") from None
 
 
 def load_personal_access(
@@ -100,9 +113,9 @@ def load_personal_access(
         if found.plugin is not None:
             found = _with_made_credential(found, found.plugin, environ)
         return _access(found)
-    except (OSError, ssl.SSLError, UnicodeDecodeError) as error:
+    except (OSError, ssl.SSLError, NoToken) as error:
         where = ", ".join(map(str, paths))
-        raise AccessError(f"{where}: {_said(error)}") from None
+        raise AccessError(f"{where}: {error}") from None
 
 
 def _listed(environ: Mapping[str, str]) -> list[Path]:
@@ -123,12 +136,6 @@ def _with_made_credential(
             made.client_certificate_data.encode(), made.client_key_data.encode()
         )
     return replace(found, token=made.token, token_file=None, certificate=certificate, plugin=None)
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):  # its text would quote the token
-        return "a token that is not ASCII"
-    return str(error)
 
 
 def _access(found: Connection) -> Access:
@@ -156,7 +163,7 @@ def _in_pod(environ: Mapping[str, str], mounted: Path) -> Access:
     shown = f"[{host}]" if ":" in host else host
     return Access(
         server=f"https://{shown}:{port}",
-        namespace=(mounted / "namespace").read_text(encoding="ascii").strip(),
+        namespace=(mounted / "namespace").read_text(encoding="ascii", errors="replace").strip(),
         tls=ssl.create_default_context(cafile=mounted / "ca.crt"),
         token=Token(path=mounted / "token"),
     )

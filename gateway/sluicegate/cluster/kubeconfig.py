@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ssl
 import tempfile
 from collections.abc import Iterable
@@ -137,9 +136,11 @@ def read_kubeconfig(
     return Connection(
         server=cluster.server,
         namespace=context.namespace or "default",
+        # Beside the certificates there may be anything, as somebody's name: OpenSSL passes over it,
+        # but Python wants ASCII.
         authority=_content(
             at, cluster.certificate_authority_data, cluster.certificate_authority
-        ).decode("ascii"),
+        ).decode("ascii", "backslashreplace"),
         insecure=cluster.insecure_skip_tls_verify,
         server_name=cluster.tls_server_name,
         certificate=_certificate(home, user),
@@ -186,7 +187,7 @@ def _content(path: Path, data: str, file: str) -> bytes:
     if data:
         try:
             return base64.b64decode(data, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise AccessError(f"{path}: a value named …-data is not base64") from None
     return (path.parent / file).read_bytes() if file else b""
 
