@@ -85,7 +85,14 @@ async def test_an_answer_that_is_no_object(
         await get(client)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"metadata":{},"items":5}'])
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"metadata":{},"items":5}', DEEP, b'{"items":%b}' % DEEP],
+    ids=lambda body: str(body[:20]),
+)
 async def test_an_answer_that_is_no_list(
     server: ScriptedApiServer, client: ClusterClient, body: bytes
 ) -> None:

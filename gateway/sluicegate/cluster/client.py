@@ -369,7 +369,7 @@ def _reading(what: str) -> Generator[None]:
     """Say of what is answered, and is not what was asked for, to what it is an answer."""
     try:
         yield
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, KeyError) as error:
         raise GarbledAnswer(f"{what}: that is no answer of Kubernetes: {error}") from None
 
 
