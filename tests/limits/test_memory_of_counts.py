@@ -55,6 +55,25 @@ def test_of_more_end_users_than_it_may_remember_the_oldest_are_forgotten() -> No
     assert isinstance(store.reserve(*user(0, Ceiling(parallel=1))), Reservation)
 
 
+def test_each_period_of_a_budget_has_its_own_count_until_it_is_over() -> None:
+    clock = SetClock()
+    store = MemoryStore(clock)
+    monthly = Ceiling(money=10 * USD, period="Month")
+    daily = Ceiling(money=10 * USD, period="1d")
+    late = granted(store.reserve(*ask(monthly, "key:a/b", money=3 * USD)))
+    assert granted(store.reserve(*ask(daily, "key:a/b", money=USD))).standings[0].money == USD
+    store.settle(late, None, 5 * USD)  # where it was reserved
+    assert granted(store.reserve(*ask(daily, "key:a/b", money=USD))).standings[0].money == 2 * USD
+    assert granted(store.reserve(*ask(monthly, "key:a/b", money=0))).standings[0].money == 5 * USD
+    clock.now += 86_400
+    assert granted(store.reserve(*ask(daily, "key:a/b", money=0))).standings[0].money == 0
+    assert granted(store.reserve(*ask(monthly, "key:a/b", money=0))).standings[0].money == 5 * USD
+    clock.now += 40 * 86_400
+    for number in range(10):
+        store.reserve(*key(number))
+    assert len(store) == 10
+
+
 def test_refused_strangers_take_no_memory() -> None:
     store = MemoryStore(SetClock())
     for number in range(1000):

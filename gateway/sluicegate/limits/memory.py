@@ -22,7 +22,7 @@ _LOOKED_AT = 2  # old subjects for each new one, so that no sweep ever holds the
 class _Counts:
     """Of one subject; see Standing."""
 
-    __slots__ = ("money", "parallel", "period", "requests", "since", "tokens", "window")
+    __slots__ = ("money", "others", "parallel", "period", "requests", "since", "tokens", "window")
 
     def __init__(self) -> None:
         self.requests = 0
@@ -32,6 +32,8 @@ class _Counts:
         self.money = 0
         self.since = 0
         self.period: Period = "Month"
+        # Money and its beginning, of periods that the budget had before.
+        self.others: dict[Period, tuple[int, int]] | None = None
 
     def roll(self, now: int) -> None:
         """Begin at zero what is over."""
@@ -40,6 +42,23 @@ class _Counts:
             self.requests = self.tokens = self.window = 0
         if self.since and self.since < period_start(self.period, now):
             self.money = self.since = 0
+        if self.others:
+            self.others = {
+                period: (money, since)
+                for period, (money, since) in self.others.items()
+                if since >= period_start(period, now)
+            }
+
+    def turn_to(self, period: Period) -> None:
+        """Count the money of another period. What the others have is still theirs.
+
+        Calls that were reserved before are settled there, and a budget may get its period back.
+        """
+        others = self.others or {}
+        if self.since:
+            others[self.period] = self.money, self.since
+        self.money, self.since = others.pop(period, (0, 0))
+        self.period, self.others = period, others or None
 
     def refuses(self, ceiling: Ceiling, amount: Amount) -> Kind | None:
         requests = amount.requests
@@ -110,7 +129,7 @@ class _Counts:
     def idle(self, now: int) -> bool:
         """Whether a new one would say the same."""
         self.roll(now)
-        return not (self.parallel or self.window or self.since)
+        return not (self.parallel or self.window or self.since or self.others)
 
 
 class MemoryStore:
@@ -132,15 +151,14 @@ class MemoryStore:
     def reserve(self, subjects: tuple[Subject, ...], amount: Amount) -> Reservation | Refusal:
         """Take `amount` of each of the subjects, or nothing. No subject is named twice."""
         now = self._now()
-        held = [self._counts(subject, now) for subject in subjects]
-        for subject, counts in zip(subjects, held, strict=True):
+        held = [(subject, self._counts(subject, now)) for subject in subjects]
+        for subject, counts in held:
             kind = counts.refuses(subject.ceiling, amount)
             if kind is not None:
-                pairs = zip(subjects, held, strict=True)
-                standings = tuple(each.standing(who.ceiling) for who, each in pairs)
+                standings = tuple(each.standing(who.ceiling) for who, each in held)
                 return Refusal(subject, kind, amount, subjects, standings, now)
         taken: list[Standing] = []
-        for subject, counts in zip(subjects, held, strict=True):
+        for subject, counts in held:
             taken.append(counts.take(subject.ceiling, amount, now))
             self._keep(subject, counts, now)
         return Reservation("", subjects, amount, tuple(taken), now)
@@ -152,9 +170,9 @@ class MemoryStore:
         """
         now = self._now()
         rest = reservation.amount.settled(tokens, money)
-        for subject, standing in zip(reservation.subjects, reservation.standings, strict=True):
+        for at, subject in enumerate(reservation.subjects):
             counts = self._counts(subject, now)
-            counts.settle(subject.ceiling, standing, rest, now)
+            counts.settle(subject.ceiling, reservation.standings[at], rest, now)
             self._keep(subject, counts, now)
 
     def charge(self, subject: Subject, money: int) -> None:
@@ -184,8 +202,8 @@ class MemoryStore:
         """Those of a subject, without what is over; new ones where nothing is counted."""
         id_, ceiling = subject.id, subject.ceiling
         counts = self._lasting.get(id_) or self._forgettable.get(id_) or _Counts()
-        if ceiling.money is not None:
-            counts.period = ceiling.period
+        if ceiling.money is not None and counts.period != ceiling.period:
+            counts.turn_to(ceiling.period)
         counts.roll(now)
         return counts
 

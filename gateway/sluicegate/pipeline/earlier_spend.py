@@ -1,7 +1,7 @@
 """What was spent before a budget was counted, counted from the ledger.
 
 For budgets that are counted in memory: those there are when a gateway starts, which a restart would
-otherwise begin at zero, and those that a reload adds.
+otherwise begin at zero, and those that a reload adds or gives another period.
 """
 
 from __future__ import annotations
@@ -43,8 +43,11 @@ class _Question(NamedTuple):
 _Asked: TypeAlias = Mapping[_Question, Mapping[str, Ceiling]]
 
 
-def _budgets(entry: Entry | None) -> dict[_By, Ceiling]:
-    """The budgets of an entry, by the sums that tell what was spent of them."""
+def _budgets(entry: Entry | None) -> dict[tuple[_By, Period], Ceiling]:
+    """The budgets of an entry, by the sums that tell what was spent of them, and in which period.
+
+    Each period has a count of its own.
+    """
     budgets: dict[_By, Budget | None] = {}
     match entry:
         case ClientKey(budget=budget, end_users=end_users):
@@ -54,11 +57,11 @@ def _budgets(entry: Entry | None) -> dict[_By, Ceiling]:
             budgets["namespace deployment"] = budget
         case _:
             pass
-    found: dict[_By, Ceiling] = {}
+    found: dict[tuple[_By, Period], Ceiling] = {}
     for by, budget in budgets.items():
         ceiling = ceiling_of(None, budget)
         if ceiling is not None:
-            found[by] = ceiling
+            found[by, ceiling.period] = ceiling
     return found
 
 
@@ -68,7 +71,7 @@ class _Watch:
     def __init__(self) -> None:
         self._before: Mapping[str, Entry] = {}
         # When one that was counted went away, as long as that is within a present period.
-        self._gone: dict[tuple[_By, str], float] = {}
+        self._gone: dict[tuple[_By, Period, str], float] = {}
         self._oldest = 0.0
 
     def look(self, entries: Mapping[str, Entry], at: float) -> _Asked:
@@ -80,13 +83,12 @@ class _Watch:
         for id_ in (*ids, *(before.keys() - entries.keys())):
             name = id_.partition("/")[2]
             was, now = _budgets(before.get(id_)), _budgets(entries.get(id_))
-            for by in was.keys() - now.keys():
-                self._gone[by, name] = at
-            for by in now.keys() - was.keys():
-                ceiling = now[by]
-                start = period_start(ceiling.period, int(at * 1000)) / 1000
-                since = max(start, self._gone.pop((by, name), start))
-                asked[_Question(by, ceiling.period, since, at)][name] = ceiling
+            for by, period in was.keys() - now.keys():
+                self._gone[by, period, name] = at
+            for by, period in now.keys() - was.keys():
+                start = period_start(period, int(at * 1000)) / 1000
+                since = max(start, self._gone.pop((by, period, name), start))
+                asked[_Question(by, period, since, at)][name] = now[by, period]
         return asked
 
     def _forget(self, at: float) -> None:
