@@ -76,8 +76,9 @@ def rate_headers(found: Reservation | Refusal) -> tuple[tuple[bytes, bytes], ...
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, each of whoever has least left."""
     requests: _Told | None = None
     tokens: _Told | None = None
-    for subject, standing in zip(found.subjects, found.standings, strict=True):
-        ceiling, reset = subject.ceiling, _left(standing, found.now)
+    for at, subject in enumerate(found.subjects):
+        ceiling, standing = subject.ceiling, found.standings[at]
+        reset = _left(standing, found.now)
         most = ceiling.requests
         if most is not None:
             told = (most - standing.requests, most, reset)
@@ -95,9 +96,13 @@ def rate_headers(found: Reservation | Refusal) -> tuple[tuple[bytes, bytes], ...
 
 
 def _headers(names: tuple[bytes, bytes, bytes], told: _Told) -> tuple[tuple[bytes, bytes], ...]:
+    limit, remaining, again = names
     left, most, reset = told
-    values = b"%d" % most, b"%d" % (max(0, left)), _duration(reset)
-    return tuple(zip(names, values, strict=True))
+    return (
+        (limit, b"%d" % most),
+        (remaining, b"%d" % left if left > 0 else b"0"),
+        (again, _duration(reset)),
+    )
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:

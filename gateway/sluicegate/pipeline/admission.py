@@ -206,11 +206,13 @@ def _error(refusal: Refusal) -> ApiError:
 
 def _warn(gateway: Gateway, reservation: Reservation) -> None:
     """Budgets that are exceeded and only warn: counted, and logged when it happens."""
-    for subject, standing in zip(reservation.subjects, reservation.standings, strict=True):
-        most = subject.ceiling.money
-        if subject.ceiling.warns and most is not None and standing.money > most:
+    for at, subject in enumerate(reservation.subjects):
+        if not subject.ceiling.warns:
+            continue
+        most, spent = subject.ceiling.money, reservation.standings[at].money
+        if most is not None and spent > most:
             gateway.tally.limit(subject.kind, "budget", "warned")
-            if standing.money - reservation.amount.money <= most:
+            if spent - reservation.amount.money <= most:
                 # Not the words: of an end user they are the client's own.
                 log(logging.WARNING, "a budget is exceeded", {"subject": subject.id})
 
