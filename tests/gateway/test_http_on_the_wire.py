@@ -112,6 +112,28 @@ async def test_the_refusal_says_why(rig: Rig, broken: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        POST + b"X: " + b"a" * 9_000 + b"\r\n",
+        b"POST /v1/responses HTTP/1.1\r\n",
+        POST + b"Transfer-Encoding: gzip, chunked\r\n",
+    ],
+)
+async def test_who_is_still_sending_reads_the_refusal(rig: Rig, head: bytes) -> None:
+    """A connection that is closed under a client that writes is an error there, not an answer."""
+    gateway, _ = await rig.serving(answers(answer_body()))
+    client = await rig.client(gateway)
+    client.send(head + KEY + b"Content-Length: 8000000\r\n\r\n")
+    for _ in range(80):
+        client.send(b"x" * 100_000)
+        await client.writer.drain()
+    answer = await client.answer()
+    assert answer.error["code"] == "invalid_http"
+    assert answer.headers["connection"] == "close"
+    assert await client.reader.read() == b""
+
+
+@pytest.mark.parametrize(
     "host",
     [
         *(b"a b", b"a/b", b"a@b", b"a,b c", b"a?b", b"a#b", b"a\\b", b"<a>", b'"a"', b"a|b", b"a^"),

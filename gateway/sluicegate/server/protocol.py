@@ -336,14 +336,17 @@ class Connection(asyncio.Protocol):
         error = ApiError(400, message, code="invalid_http")
         exchange = HttpExchange(self, self._server.limits, "GET", "/", {})
         exchange.send(400, ((b"x-request-id", request_id().encode()),), error.body())
-        self.close()
+        self._end(exchange)
 
     def _end(self, exchange: HttpExchange) -> None:
         """Close; where the client is still sending, a little later, so that it reads its answer."""
         self._closing = True
-        if exchange.whole or self._fault is not None:
+        transport = self.transport
+        if exchange.whole or transport is None or transport.is_closing():
             self.close()
             return
+        if transport.can_write_eof():  # not with TLS
+            transport.write_eof()
         self.resume_reading()
         if self._timer is not None:
             self._timer.cancel()
