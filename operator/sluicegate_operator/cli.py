@@ -112,6 +112,10 @@ def run(
         access = load_access(os.environ)
     except AccessError as error:
         raise click.ClickException(str(error)) from error
+    try:
+        spent = SpentReader(limits_url) if limits_url else None
+    except ValueError as error:
+        raise click.ClickException(f"--limits-url: {error}") from error
     namespace = config_namespace or access.namespace
     settings = OperatorSettings(
         scope=Scope(
@@ -134,22 +138,9 @@ def run(
         host=host,
         port=port,
         gateway_silence=gateway_silence,
-        spent=_spent_reader(limits_url) if limits_url else None,
+        spent=spent,
     )
     try:
         uvloop.run(run_operator(settings, access))
     except (LeadershipLost, Refused, OSError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _spent_reader(url: str) -> SpentReader:
-    """Raises click.ClickException, whose words hold no part of the URL."""
-    try:
-        return SpentReader(url)
-    except ImportError as error:
-        raise click.ClickException("--limits-url needs the package sluicegate[redis].") from error
-    except ValueError as error:
-        raise click.ClickException(
-            "--limits-url is not of the form "
-            "redis://[user:password@]host[:port][/database] (or rediss://, unix://)."
-        ) from error

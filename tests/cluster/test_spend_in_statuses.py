@@ -183,5 +183,5 @@ async def test_many_subjects_and_a_store_that_hangs(valkey: ValkeyProcess) -> No
 async def test_a_url_that_can_not_be_meant(cluster: OperatedCluster) -> None:
     operator = await cluster.start_operator("--limits-url", "http://user:s3cret@host/")
     assert await operator.process.wait() == 1
-    await operator.until_said("--limits-url is not of the form")
+    await operator.until_said("--limits-url: The URL of the store of limits is not of the form")
     assert not operator.said("s3cret")

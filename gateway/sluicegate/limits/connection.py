@@ -15,18 +15,30 @@ RETRY = 0.5  # seconds between looks for a server that is away
 
 
 def client_of(url: str) -> Redis:
-    """A client that has not connected yet. Raises ValueError for what is not a Redis URL."""
-    from redis.asyncio import Redis  # noqa: PLC0415 -- loaded where it is used only
-    from redis.asyncio.retry import Retry  # noqa: PLC0415 -- as above
-    from redis.backoff import NoBackoff  # noqa: PLC0415 -- as above
+    """A client that has not connected yet.
 
-    # Nothing is sent twice but by us: a reservation would count twice.
-    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- its keywords have no types
-        url,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-        driver_info=None,  # it would read its version from the disk for each connection
-    )
+    Raises ValueError for what is not a Redis URL, or where the client is not installed; its words
+    hold no part of the URL.
+    """
+    try:
+        from redis.asyncio import Redis  # noqa: PLC0415 -- loaded where it is used only
+        from redis.asyncio.retry import Retry  # noqa: PLC0415 -- as above
+        from redis.backoff import NoBackoff  # noqa: PLC0415 -- as above
+    except ImportError as error:
+        raise ValueError("Limits in Valkey need the package sluicegate[redis].") from error
+    try:
+        # Nothing is sent twice but by us: a reservation would count twice.
+        return Redis.from_url(  # pyright: ignore[reportUnknownMemberType] -- its keywords have no types
+            url,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            driver_info=None,  # it would read its version from the disk for each connection
+        )
+    except ValueError:  # whose words may hold a part of the password
+        raise ValueError(
+            "The URL of the store of limits is not of the form "
+            "redis://[user:password@]host[:port][/database] (or rediss://, unix://)."
+        ) from None
 
 
 @contextlib.asynccontextmanager

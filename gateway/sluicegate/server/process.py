@@ -258,16 +258,7 @@ def _limiter(settings: ServerSettings) -> Limiter:
     local = MemoryStore(time.time)
     if settings.limits_url is None:
         return Limiter(local)
-    try:
-        shared = SharedStore(settings.limits_url, told=_tell_of_limits)
-    except ImportError as error:
-        raise ValueError("Limits in Valkey need the package sluicegate[redis].") from error
-    except ValueError as error:
-        # Its own words may hold a part of the password.
-        raise ValueError(
-            "The URL of the store of limits is not of the form "
-            "redis://[user:password@]host[:port][/database] (or rediss://, unix://)."
-        ) from error
+    shared = SharedStore(settings.limits_url, told=_tell_of_limits)
     return Limiter(local, shared, settings.limits_on_failure)
 
 
