@@ -1,4 +1,4 @@
-"""Rows of text, aligned."""
+"""Text for a terminal: rows that are aligned, and nothing that is no text."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def columns(rows: Sequence[Sequence[str]], indent: str = "  ") -> Iterator[str]:
     for row in rows:
         cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True) if width)
         yield (indent + "  ".join(cells)).rstrip()
+
+
+def harmless(text: str) -> str:
+    """Without what a terminal would act on, as texts of others may have it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

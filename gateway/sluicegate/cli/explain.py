@@ -27,7 +27,7 @@ from sluicegate.cli.cluster_objects import (
     controllers,
     stored_objects,
 )
-from sluicegate.cli.columns import columns
+from sluicegate.cli.columns import columns, harmless
 from sluicegate.cli.explanation import Asking, Explanation, PoolView, explain
 from sluicegate.cli.gateway_health import GatewayHealth, NoAnswer, fetch
 from sluicegate.cli.imagined import Imagined, NoSuchKey
@@ -129,7 +129,7 @@ def command(
         click.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
         for line in _lines(found):
-            click.echo(line)
+            click.echo(harmless(line))
     if found.first is None:
         raise click.exceptions.Exit(1)
 

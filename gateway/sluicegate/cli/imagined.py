@@ -17,6 +17,7 @@ from sluicegate.auth.keys import digest, mint
 from sluicegate.cli.gateway_health import GatewayHealth
 from sluicegate.cli.rehearsal import Pretender
 from sluicegate.compile import Compilation
+from sluicegate.compile.compilation import entry_id
 from sluicegate.compile.findings import Finding
 from sluicegate.compile.keys import judge_key
 from sluicegate.compile.outcome import View
@@ -133,7 +134,7 @@ class Imagined:
                 ref.kind != "ModelDeployment"
                 or finding is None
                 or namespace not in {None, ref.namespace}
-                or f"md/{ref.namespace}/{ref.name}" in self.compilation.config.entries
+                or entry_id(ref) in self.compilation.config.entries
             ):
                 continue
             said = _spec(self.compilation.inputs.resources.get(ref)).get("model", ref.name)
@@ -164,7 +165,7 @@ class Imagined:
 
     def _client_key(self, ref: ResourceRef) -> ClientKey:
         """As compiled; where its Secret is not there, as its manifest says. Raises NoSuchKey."""
-        entry = self._config.entries.get(f"ak/{ref.namespace}/{ref.name}")
+        entry = self._config.entries.get(entry_id(ref))
         if isinstance(entry, ClientKey):
             return entry
         resource = self.compilation.inputs.resources.get(ref)

@@ -19,6 +19,7 @@ from typing import get_args
 import click
 import msgspec
 
+from sluicegate.cli.columns import harmless
 from sluicegate.ledger.ledger import BadStoreUrl, reader_of
 from sluicegate.ledger.store import Grouping, NoLedger, Spend, StoreUnavailable
 from sluicegate.source.keystore import default_state_dir
@@ -176,8 +177,7 @@ def _calls(count: int) -> str:
 
 
 def _shown(each: Spend, by: Grouping) -> str:
-    name = each.name if each.name is not None else _NOBODY.get(by, "")
-    name = "".join(letter if letter.isprintable() else "?" for letter in name)
+    name = harmless(each.name if each.name is not None else _NOBODY.get(by, ""))
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 

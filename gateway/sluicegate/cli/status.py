@@ -22,7 +22,7 @@ from sluicegate.cli.cluster_objects import (
     gateway_leases,
     stored_objects,
 )
-from sluicegate.cli.columns import columns
+from sluicegate.cli.columns import columns, harmless
 from sluicegate.cluster import ClusterClient, Forbidden, Lease
 
 _SHORT = {"ModelDeployment": "md", "ApiKey": "ak"}
@@ -115,8 +115,8 @@ def status(
         click.echo(msgspec.json.format(msgspec.json.encode(answer)).decode())
     else:
         for line in _named(answer) if wanted else _all(answer):
-            # Texts of gateways and of whoever may write a status: nothing for the terminal.
-            click.echo("".join(letter if letter.isprintable() else "?" for letter in line))
+            # There are texts of gateways in it, and of whoever may write a status.
+            click.echo(harmless(line))
     if any(one.ready != "True" for one in answer.objects):
         raise click.exceptions.Exit(1)
 
