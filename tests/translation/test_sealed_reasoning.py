@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.api.request import decode_request
 from sluicegate.api.sealed import seal, unseal, without_sealed
+from sluicegate.config import Deployment, GeminiUpstream, SecretCredential
+from sluicegate.providers.gemini import PROVIDER
+
+DEPLOYMENT = Deployment(
+    namespace="team",
+    name="google",
+    model="public",
+    upstream=GeminiUpstream(model="gemini-2.5-flash"),
+    credential=SecretCredential("google-key"),
+)
+CONNECTOR = PROVIDER.connector(DEPLOYMENT, DEPLOYMENT.credential, {})
 
 
 @given(provider=st.text(), model=st.text(), payload=st.binary())
@@ -49,6 +61,19 @@ def test_an_upstream_that_seals_its_own_gets_none_of_ours() -> None:
     assert without_sealed(left) == left
 
 
+def test_an_upstream_that_looks_reasoning_up_by_its_id_gets_none_that_nobody_signed() -> None:
+    shown = CONNECTOR.translator(decode_request(b'{"model":"m","input":"hi"}'), "gemini-2.5-flash")
+    shown.request()
+    parts = [{"text": "Let me see.", "thought": True}, {"text": "Hi."}]
+    whole = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}]}
+    reasoning, message = json.loads(shown.answer(json.dumps(whole).encode()))["output"]
+    assert reasoning["type"] == "reasoning"
+    assert "encrypted_content" not in reasoning
+    own = {"type": "reasoning", "id": "rs_1", "summary": []}  # of the upstream, which kept it
+    body = json.dumps({"model": "m", "input": [own, reasoning, message]}).encode()
+    assert json.loads(without_sealed(body)) == {"model": "m", "input": [own, message]}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -57,6 +82,7 @@ def test_an_upstream_that_seals_its_own_gets_none_of_ours() -> None:
         b'{"model":"m","input":["sg1.",7,null,{"type":"reasoning","encrypted_content":{}}]}',
         b'{"model":"m","input":null,"user":"sg1."}',
         b'{"model":"m","user":"sg1."}',
+        b'{"model":"m","input":[{"type":"item_reference","id":"rs_sg1_0"},{"id":"rs_sg1_0"}]}',
     ],
 )
 def test_a_body_without_sealed_reasoning_keeps_its_bytes(body: bytes) -> None:

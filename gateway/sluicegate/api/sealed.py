@@ -3,6 +3,8 @@
 A signature is bound to the provider and the model that wrote it: to any other it is noise at best
 and a refused request at worst. So `encrypted_content` says whose it is, and what is another's is
 left out. The envelope hides nothing and proves nothing; the upstream judges what is inside.
+
+Reasoning that nobody signed has no envelope; the item's id says that it was made here.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from msgspec import Raw, Struct
 
 from sluicegate.api.members import decode_members, merge_parameters
 
+REASONING_ID = "rs_sg1"  # how ids of reasoning items begin
 _MARK = "sg1."  # the version: another layout gets another mark
 
 
@@ -24,11 +27,12 @@ class _Envelope(msgspec.Struct, frozen=True, array_like=True):
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_QUOTED_MARK = f'"{_MARK}'.encode()
+_QUOTED_MARKS = (f'"{_MARK}'.encode(), f'"{REASONING_ID}'.encode())
 
 
 class _Item(Struct):
     type: object = None
+    id: object = None
     encrypted_content: object = None
 
 
@@ -59,28 +63,31 @@ def unseal(content: str | None, provider: str, model: str) -> bytes | None:
 
 
 def without_sealed(body: bytes) -> bytes:
-    """A request's body without reasoning that was sealed here, for an upstream that seals its own.
+    """A request's body without reasoning that was told here, for an upstream that keeps its own.
 
-    A body that has none is returned as it is.
+    It can't read what is sealed, and looks the rest up by its id, which it does not know. A body
+    that has none is returned as it is.
     """
-    if _QUOTED_MARK not in body:
+    if not any(mark in body for mark in _QUOTED_MARKS):
         return body
     input_ = decode_members(body).get("input", Raw())
     if not bytes(input_).startswith(b"["):
         return body
     items = _items.decode(input_)
-    kept = [item for item in items if not _is_sealed(item)]
+    kept = [item for item in items if not _is_own(item)]
     if len(kept) == len(items):
         return body
     return merge_parameters(body, {}, {"input": Raw(msgspec.json.encode(kept))})
 
 
-def _is_sealed(raw: Raw) -> bool:
+def _is_own(raw: Raw) -> bool:
     if not bytes(raw).startswith(b"{"):
         return False
     item = _item.decode(raw)
-    content = item.encrypted_content
-    return item.type == "reasoning" and isinstance(content, str) and content.startswith(_MARK)
+    return item.type == "reasoning" and (
+        (isinstance(item.encrypted_content, str) and item.encrypted_content.startswith(_MARK))
+        or (isinstance(item.id, str) and item.id.startswith(REASONING_ID))
+    )
 
 
 def _text(value: bytes) -> str:

@@ -35,6 +35,7 @@ from sluicegate.api.output import (
     SearchItem,
     draft,
 )
+from sluicegate.api.sealed import REASONING_ID
 from sluicegate.model import ApiError, Event, Usage
 
 _ID_BYTES = 24  # 48 hex digits, as on OpenAI's wire
@@ -319,7 +320,7 @@ class ResponseStream:
         if isinstance(item, ReasoningItem):
             return item, []
         events = self._make_room()
-        reasoning = ReasoningItem(self._new_id("rs"), len(self._items))
+        reasoning = ReasoningItem(self._new_id(REASONING_ID), len(self._items))
         return reasoning, events + self._open(reasoning)
 
     def _make_room(self) -> list[Event]:
