@@ -187,6 +187,14 @@ async def test_each_budget_has_what_is_its_own(store_url: str, tmp_path: Path) -
     assert len(memory) == 4
 
 
+async def test_nothing_is_waited_for_where_nothing_serves_yet(tmp_path: Path) -> None:
+    ledger, memory = Ledger(LedgerSettings(tmp_path)), MemoryStore(lambda: NOW)
+    store = LiveStore({})  # an empty folder is what it begins with, so nothing is published
+    async with counting(ledger, memory, store, lambda: NOW) as done:
+        await asyncio.wait_for(done.wait(), 60)
+    assert len(memory) == 0
+
+
 async def test_a_database_that_comes_later(tmp_path: Path) -> None:
     if PROGRAMS is None:
         pytest.skip("no PostgreSQL server on this machine (Debian: apt-get install postgresql)")

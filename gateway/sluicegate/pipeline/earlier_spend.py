@@ -136,7 +136,8 @@ async def count_earlier_spend(
     until then. What is spent meanwhile counts besides. `clock` gives Unix seconds.
     """
     watch = _Watch()
-    published_at, first = 0.0, True
+    # Also a configuration that was never published, because there is nothing in it, is the first.
+    published_at, first = -1.0, True
     async with asyncio.TaskGroup() as tasks:
         while True:
             while store.current.published_at == published_at:  # noqa: ASYNC110 -- whoever publishes tells nobody
