@@ -69,7 +69,11 @@ def test_an_upstream_that_looks_reasoning_up_by_its_id_gets_none_that_nobody_sig
     reasoning, message = json.loads(shown.answer(json.dumps(whole).encode()))["output"]
     assert reasoning["type"] == "reasoning"
     assert "encrypted_content" not in reasoning
-    own = {"type": "reasoning", "id": "rs_1", "summary": []}  # of the upstream, which kept it
+    own: dict[str, object] = {
+        "type": "reasoning",
+        "id": "rs_1",
+        "summary": [],
+    }  # of the upstream, which kept it
     body = json.dumps({"model": "m", "input": [own, reasoning, message]}).encode()
     assert json.loads(without_sealed(body)) == {"model": "m", "input": [own, message]}
 
