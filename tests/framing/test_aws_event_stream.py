@@ -133,6 +133,15 @@ def test_lengths_out_of_bounds_are_refused_before_anything_is_kept(
         FrameReader().feed(prelude + struct.pack(">I", crc32(prelude)))
 
 
+@given(bit=st.integers(0, 12 * 8 - 1))
+def test_a_damaged_prelude_is_refused_at_once(bit: int) -> None:
+    """Its lengths are not waited for."""
+    data = bytearray(frame([text("a", "1")], b"payload")[:12])
+    data[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(FramingError):
+        FrameReader().feed(bytes(data))
+
+
 def test_the_largest_frame_passes_byte_by_byte_in_linear_time() -> None:
     data = frame([text(":event-type", "x")], b"\0" * (2 * 1024 * 1024))
     reader = FrameReader()
