@@ -1,13 +1,15 @@
-"""Superseded contents leave the bundle's Secrets, whatever else goes on."""
+"""The bundle's Secrets while they are written: always a whole bundle, and nothing old for long."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import random
 from collections.abc import Mapping
 from typing import Any, cast
 
-from bundle_secrets import config_of, key_entry, large_config
-from sluicegate.bundle import shard_of
+from bundle_secrets import config_of, done, key_entry, large_config
+from sluicegate.bundle import assemble_steps, read_index, shard_of
 from sluicegate.cluster import (
     ClusterClient,
     ClusterSecret,
@@ -16,9 +18,14 @@ from sluicegate.cluster import (
     ObjectMeta,
     ResourceType,
 )
+from sluicegate.config import ClientKey
 from sluicegate_operator.publish import Publisher
 
 LARGE = large_config(keys=1500, deployments=150)
+
+
+def _by_id(keys: list[ClientKey]) -> dict[str, ClientKey]:
+    return {key.id: key for key in keys}
 
 
 class _Secrets:
@@ -26,7 +33,18 @@ class _Secrets:
 
     def __init__(self) -> None:
         self.data: dict[str, Mapping[str, bytes]] = {}
+        self.seen: set[str] = set()  # revisions
         self._versions = itertools.count(1)
+        self._order = random.Random(1)  # which write is the faster
+
+    def _look(self) -> None:
+        """As a gateway does that looks after any of the writes. Raises Refused."""
+        index = self.data.get("sluicegate")
+        if index is not None:
+            contents = {
+                digest: data for each in self.data.values() for digest, data in each.items()
+            }
+            self.seen.add(done(assemble_steps(read_index(index), contents, None)).index.revision)
 
     async def get(self, _: ResourceType, name: str, __: type, *, namespace: str) -> ClusterSecret:
         if name not in self.data:
@@ -38,13 +56,31 @@ class _Secrets:
     ) -> Metadata:
         meta: ObjectMeta = manifest["metadata"]
         assert meta.namespace == namespace
+        for _turn in range(self._order.randrange(5)):
+            await asyncio.sleep(0)
         self.data[meta.name] = manifest["data"]
+        self._look()
         return Metadata(ObjectMeta(name=meta.name, resource_version=str(next(self._versions))))
 
     async def replace(
         self, kind: ResourceType, _: str, manifest: Mapping[str, Any], as_: type, *, namespace: str
     ) -> Metadata:
         return await self.create(kind, manifest, as_, namespace=namespace)
+
+
+async def test_at_every_moment_there_is_a_whole_bundle() -> None:
+    now = 1000.0
+    secrets = _Secrets()
+    publisher = Publisher(
+        cast("ClusterClient", secrets), "config", "sluicegate", lambda: now, lambda: now
+    )
+    await publisher.read_back()
+    for turn in range(4):
+        revoked = [key_entry(f"k{number:05d}", revoked=True) for number in range(400 * turn)]
+        assert await publisher.publish(config_of({**LARGE.entries, **_by_id(revoked)}), 0)
+        now += 3600.0
+        await publisher.tidy(0)
+    assert len(secrets.seen) == 4
 
 
 async def test_what_is_superseded_goes_while_changes_keep_coming() -> None:
