@@ -1,6 +1,7 @@
 """TLS on the public port: replaced while it serves, and no client can hold it up."""
 
 import asyncio
+import logging
 import ssl
 from pathlib import Path
 
@@ -121,6 +122,26 @@ async def test_a_new_certificate_is_taken_up_while_serving(
     pair.replace(authority[0].issue_cert("localhost"))
     third = await until_another(gateway, context, second)
     assert len({first, second, third}) == 3
+
+
+async def test_files_that_go_away_and_come_back_are_told_each_time(
+    rig: Rig, pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def told(text: str) -> None:
+        async def condition() -> bool:
+            return text in caplog.text
+
+        await eventually(condition)
+        caplog.clear()
+
+    aside = pair.cert.with_name("aside")
+    with caplog.at_level(logging.INFO):
+        await start(rig, pair)
+        for _ in range(2):
+            pair.cert.rename(aside)
+            await told("the old one serves")
+            aside.rename(pair.cert)
+            await told("the files of the TLS certificate are what it serves")
 
 
 @undisturbed(0.3)

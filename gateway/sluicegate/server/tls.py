@@ -59,6 +59,9 @@ class Certificate:
             try:
                 signature = _signature(self.cert, self.key)
                 if signature == self._seen:
+                    if complained is not None:
+                        complained = None
+                        log(logging.INFO, "the files of the TLS certificate are what it serves")
                     continue
                 # Tried on a context of its own first: loading a pair that does not fit spoils the
                 # one that serves.
