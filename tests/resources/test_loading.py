@@ -110,6 +110,10 @@ SPEC = "\nspec: {client: {generate: {secretName: key}}}"
             "f.yaml:1: ApiKey default/a: apiVersion: apiVersion must be sluicegate.dev/v1alpha1",
         ),
         (
+            "apiVersion: slucegate.dev/v1alpha1\nkind: ApiKey\nmetadata: {name: a}",
+            "f.yaml:1: apiVersion: apiVersion must be sluicegate.dev/v1alpha1",
+        ),
+        (
             "apiVersion: sluicegate.dev/v1alpha1\nkind: ApiKey\nmetadata:\n  name: A_b" + SPEC,
             "f.yaml:4: ApiKey: metadata.name: metadata.name must be at most 253 lower-case",
         ),
@@ -134,10 +138,13 @@ def test_an_object_that_can_not_be_told_is_refused_with_its_line(text: str, says
 def test_other_kinds_are_counted() -> None:
     text = "\n---\n".join(
         f"{{apiVersion: {version}, kind: {kind}, metadata: {{name: a}}}}"
-        for version, kind in [("v1", "Namespace"), ("apps/v1", "Deployment"), ("v2", "Secret")]
+        for version, kind in [
+            *(("v1", "Namespace"), ("apps/v1", "Deployment"), ("v2", "Secret")),
+            *(("other.dev/v1alpha1", "ApiKey"), ("gateway.dev/v1", "ModelDeployment")),
+        ]
     )
     loaded = load_text("f.yaml", text)
-    assert (loaded.ignored, loaded.diagnostics) == (3, ())
+    assert (loaded.ignored, loaded.diagnostics) == (5, ())
 
 
 def test_a_secret_is_decoded_and_its_values_are_shown_nowhere() -> None:

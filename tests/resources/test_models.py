@@ -186,6 +186,7 @@ def key(**fields: object) -> dict[str, object]:
             'spec.client.keyHash: keyHash must be "sha256:"',
         ),
         (key(models=[]), "spec.client.models: models must have at least 1 entries"),
+        (key(models=["a b"]), "spec.client.models[0]: models must be public model names"),
         (key(models="a"), "spec.client.models: models must be a list"),
         (
             key(expiresAt="2027-06-30"),

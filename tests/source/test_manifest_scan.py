@@ -224,6 +224,12 @@ def test_a_file_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
     assert content.text == Fault("line 2 is not UTF-8 text", gone=False, garbled=True)
     assert content.signature is not None
 
+    (tmp_path / "a.yaml").write_text("a: 1\n", encoding="utf-16")
+    content = read(str(tmp_path / "a.yaml"), later())
+    assert content is not None
+    assert isinstance(content.text, Fault)
+    assert content.text.message.endswith("save it as UTF-8")
+
 
 def test_a_file_written_a_moment_ago_is_not_known_by_its_signature_yet(tmp_path: Path) -> None:
     path = write(tmp_path / "a.yaml")

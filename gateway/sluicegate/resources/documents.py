@@ -144,6 +144,8 @@ def _object(
         raise _refuse("kind is required, as in kind: ModelDeployment", path)
     is_secret = version == "v1" and kind == "Secret"
     if not is_secret and version != GROUP and not version.startswith(GROUP + "/"):
+        if kind in KINDS and _is_mistyped(version.partition("/")[0]):
+            raise _refuse(f"apiVersion must be {API_VERSION}", (*path, "apiVersion"))
         return None
     if not is_secret and kind not in KINDS:
         raise _refuse(f"kind must be {' or '.join(KINDS)}{_similar(kind)}", (*path, "kind"))
@@ -180,6 +182,11 @@ def _other_flaws(
 def _similar(kind: str) -> str:
     close = difflib.get_close_matches(kind, KINDS, n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _is_mistyped(group: str) -> bool:
+    """Whether a group is meant to be ours, but is not."""
+    return bool(difflib.get_close_matches(group, (GROUP,), n=1, cutoff=0.7))
 
 
 def _refuse(message: str, path: FieldPath, kind: str = "") -> _Refused:

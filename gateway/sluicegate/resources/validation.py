@@ -86,8 +86,17 @@ def _validated(
         manifest = dict[str, object]()
     if _without_nulls(manifest, found):
         return _validated(model, msgspec.json.encode(manifest))
+    found = [details for details in found if not _counts_only_sound_entries(details, found)]
     flaws = {flaw.path: flaw for flaw in (_flaw(model, details) for details in reversed(found))}
     return Invalid(tuple(reversed(flaws.values())), manifest)
+
+
+def _counts_only_sound_entries(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """Whether a list is called too short because of entries that are refused, and told, anyway."""
+    place = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found
+    )
 
 
 def _without_nulls(manifest: Mapping[str, object], found: list[ErrorDetails]) -> bool:

@@ -38,6 +38,24 @@ MAX_ALIASED = 1_000_000
 _CORE = "tag:yaml.org,2002:"
 _CONTENT = re.compile(r"^[ \t]*[^\s#]", re.MULTILINE)
 _MARKER = re.compile(r"^(---|\.\.\.)(?=\s|$)", re.MULTILINE)
+# What to write where libyaml says only what it has met.
+_REMEDIES = {
+    "mapping values are not allowed in this context": (
+        "put a value that holds ': ' in quotes, or mend the line before"
+    ),
+    "did not find expected alphabetic or numeric character": (
+        "put a value that begins with '*' or '&' in quotes"
+    ),
+    "found character that cannot start any token": (
+        "put a value that begins with '@', '`' or '%' in quotes"
+    ),
+    "found unexpected end of stream": "a quote is opened and not closed",
+    "could not find expected ':'": "a key needs ': ' after it",
+    "did not find expected <document start>": "begin all keys of a mapping in one column",
+}
+_TAB_BEFORE = re.compile(r"[ ?-]*\t")
+_BETWEEN = "; between two objects there must be a line '---'"
+_TAB = "indent with spaces: YAML takes no tab there"
 
 
 class Piece(NamedTuple):
@@ -118,17 +136,25 @@ def parse_document(text: str, *, plain: Callable[[str], JsonScalar] = plain_scal
         finally:
             parser.dispose()
     except yaml.YAMLError as error:
-        raise _syntax_error(error, text.rstrip().count("\n")) from None
+        raise _syntax_error(error, text.rstrip()) from None
     except UnicodeError:
         raise DocumentError("the text is not valid Unicode", 0) from None
 
 
-def _syntax_error(error: yaml.YAMLError, last: int) -> DocumentError:
+def _syntax_error(error: yaml.YAMLError, text: str) -> DocumentError:
     mark: object = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem: object = getattr(error, "problem", None) or getattr(error, "reason", None)
     # What is missing at the end is missing in the last line that has something.
-    line = min(_mark_line(mark), last)
-    return DocumentError(f"the YAML does not parse: {problem or 'it is malformed'}", line)
+    line = min(_mark_line(mark), text.count("\n"))
+    words = ["the YAML does not parse", str(problem or "it is malformed")]
+    remedy = _remedy(words[1], text.split("\n")[line])
+    return DocumentError(": ".join(words) + (f"; {remedy}" if remedy else ""), line)
+
+
+def _remedy(problem: str, line: str) -> str | None:
+    if "tab character" in problem or ("start any token" in problem and _TAB_BEFORE.match(line)):
+        return _TAB
+    return _REMEDIES.get(problem)
 
 
 class _Reader:
@@ -235,7 +261,8 @@ class _Reader:
         if not isinstance(value, str):
             raise DocumentError("a mapping's key must be a string: put it in quotes", _line(event))
         if frame.mapping is not None and value in frame.mapping:
-            raise DocumentError(f"the key {value!r} is there twice", _line(event))
+            remedy = _BETWEEN if value == "apiVersion" else ""
+            raise DocumentError(f"the key {value!r} is there twice{remedy}", _line(event))
         return value
 
 

@@ -6,6 +6,7 @@ file or folder that is reached by two ways counts once.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -309,7 +310,9 @@ def _decode(data: bytes) -> str | Fault:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return Fault(f"line {line} is not UTF-8 text", gone=False, garbled=True)
+        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        remedy = "; it is UTF-16, as of Windows PowerShell: save it as UTF-8" if utf16 else ""
+        return Fault(f"line {line} is not UTF-8 text{remedy}", gone=False, garbled=True)
 
 
 def _read_all(descriptor: int) -> bytes:
