@@ -145,6 +145,10 @@ def test_the_command_prints_writes_and_checks(tmp_path: Path) -> None:
     assert "modeldeployments.yaml" not in refused.output
     assert runner.invoke(main, ["crds", "--check", folder, "--write", folder]).exit_code == 2
 
+    occupied = runner.invoke(main, ["crds", "--write", str(stale / "below")])
+    assert occupied.exit_code == 1
+    assert "apikeys.yaml/below can't be written: Not a directory" in occupied.output
+
 
 def test_the_page_has_every_field() -> None:
     text = page()

@@ -172,8 +172,9 @@ def test_a_file_that_is_reached_twice_counts_once(tmp_path: Path) -> None:
 
 def test_what_can_not_be_read_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(b"a: \xff")
-    result = run(tmp_path / "a.yaml", tmp_path / "nowhere.yaml")
+    result = run(tmp_path / "a.yaml", tmp_path / "nowhere.yaml", "")  # as "$DIR", which is not set
     assert result.exit_code == 1
+    assert result.output.count("there is no such file or folder") == 2
     assert "a.yaml:1: line 1 is not UTF-8 text" in result.output
     assert "nowhere.yaml:1: there is no such file or folder" in result.output
 

@@ -32,11 +32,18 @@ def crds(folder: Path | None, checked: Path | None) -> None:
     if checked is not None:
         _check(checked, made)
     elif folder is not None:
+        _write(folder, made)
+    else:
+        click.echo("---\n".join(made.values()), nl=False)
+
+
+def _write(folder: Path, made: dict[str, str]) -> None:
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in made.items():
             (folder / name).write_text(text, encoding="utf-8")
-    else:
-        click.echo("---\n".join(made.values()), nl=False)
+    except OSError as error:
+        raise click.ClickException(f"{folder} can't be written: {error.strerror}") from error
 
 
 def _check(folder: Path, made: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ def _load(paths: Iterable[str]) -> Iterator[tuple[str, LoadedFile]]:
     loaded: set[str] = set()  # two of the paths may lead to one file
     for path in paths:
         names = [path]
-        if Path(path).is_dir():
+        if path and Path(path).is_dir():  # Path("") would be this folder, and its scan all of /
             seen = scan(path.rstrip("/") or "/")
             names = sorted(seen.files)
             for name, fault in seen.faults.items():
