@@ -19,6 +19,7 @@ from undisturbed import undisturbed
 
 GOOD = b'{"model":"gpt-test","input":"hi"}'
 STREAM = b'{"model":"gpt-test","input":"hi","stream":true}'
+LONG = b'{"model":"gpt-test","input":"%b"}' % (b"h" * 100_000)
 BEGUN = frames(numbered([*prelude(), *text_events(("Hel", "lo"))[:4]]))
 
 
@@ -27,7 +28,7 @@ async def nothing_in_flight(gateway: RunningGateway) -> bool:
 
 
 @pytest.mark.parametrize("way", ["close", "reset"])
-@pytest.mark.parametrize("body", [GOOD, STREAM], ids=["whole", "stream"])
+@pytest.mark.parametrize("body", [GOOD, LONG, STREAM], ids=["whole", "long", "stream"])
 async def test_leaving_before_the_answer_cancels_the_upstream(
     rig: Rig, body: bytes, way: str
 ) -> None:
