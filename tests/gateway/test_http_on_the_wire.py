@@ -197,7 +197,9 @@ async def test_broken_chunks_of_a_body(rig: Rig) -> None:
             client.send(head)
             await asyncio.sleep(0.01)  # the handler waits for the body by now
             client.send(broken)
-            assert (await client.answer()).error["type"] == "invalid_request_error"
+            error = (await client.answer()).error
+            assert error["type"] == "invalid_request_error"
+            assert error["message"].startswith("The request is not valid HTTP: ")
             assert await client.closed() == b""
     assert not upstream.calls
     assert await gateway.metric("sluicegate_refused_total", code="server_error") == 0

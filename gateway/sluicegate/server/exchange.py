@@ -81,8 +81,8 @@ class HttpExchange:
 
     __slots__ = (
         "_body",
-        "_broken",
         "_chunked",
+        "_fault",
         "_limits",
         "_size",
         "_stream_head",
@@ -121,7 +121,7 @@ class HttpExchange:
         self._body: bytes | bytearray = b""
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._broken = False
+        self._fault: str | None = None  # why the rest of the body is not HTTP
         self._stream_head = b""  # of a stream that has begun, until its first bytes
         self.whole = False  # the body has come
         self.answered = False
@@ -151,9 +151,9 @@ class HttpExchange:
             self._wire.resume_reading()
         self._wake()
 
-    def break_off(self) -> None:
-        """The rest of the body is not HTTP."""
-        self._broken = True
+    def break_off(self, fault: str) -> None:
+        """The rest of the body is not HTTP; says why."""
+        self._fault = fault
         self._wake()
 
     def _wake(self) -> None:
@@ -181,7 +181,7 @@ class HttpExchange:
         seconds = self._limits.body_seconds
         try:
             async with asyncio.timeout(seconds):
-                if not self._broken and self._size <= self._limits.body_bytes:
+                if self._fault is None and self._size <= self._limits.body_bytes:
                     await self._waiter
         except TimeoutError:
             self.keep_alive = False
@@ -192,9 +192,9 @@ class HttpExchange:
             ) from None
         if self._size > self._limits.body_bytes:
             raise self._too_large()
-        if self._broken:
+        if self._fault is not None:
             self.keep_alive = False
-            raise ApiError(400, "The request is not valid HTTP.", code="invalid_http")
+            raise not_http(self._fault)
 
     def _too_large(self) -> ApiError:
         # The rest of the body would have to be read before another request could be: close instead.
@@ -284,6 +284,11 @@ class HttpExchange:
         transport = self._wire.transport
         if transport is not None and not transport.is_closing():
             transport.write(data)
+
+
+def not_http(fault: str) -> ApiError:
+    """What came can't be read; `fault` says why, in words that repeat nothing of it."""
+    return ApiError(400, f"The request is not valid HTTP: {fault}.", code="invalid_http")
 
 
 def _check_type(headers: Mapping[str, str]) -> None:

@@ -17,10 +17,9 @@ from typing import Final, TypeAlias, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from sluicegate.model import ApiError
 from sluicegate.pipeline.exchange import ClientGone
 from sluicegate.pipeline.serve import request_id
-from sluicegate.server.exchange import ExchangeLimits, HttpExchange
+from sluicegate.server.exchange import ExchangeLimits, HttpExchange, not_http
 
 Handler: TypeAlias = Callable[[HttpExchange], Awaitable[None]]
 
@@ -276,13 +275,13 @@ class Connection(asyncio.Protocol):
 
     def _break(self, fault: str) -> None:
         """What came is not HTTP. Who waits for the rest of a body is told; else it is answered."""
-        self._fault = self._fault or fault
+        self._fault = fault = self._fault or fault
         if self._incoming is not None:
-            self._incoming.break_off()
+            self._incoming.break_off(fault)
         if self._closing:
             self.close()
         elif self.task is None:
-            self._refuse()
+            self._refuse(fault)
         elif self._rest is not None:
             self._wake()
 
@@ -318,7 +317,7 @@ class Connection(asyncio.Protocol):
                 self.resume_reading()
                 self._feed(held)
             elif self._fault is not None:
-                self._refuse()
+                self._refuse(self._fault)
                 return
             else:
                 self._watch()
@@ -330,12 +329,10 @@ class Connection(asyncio.Protocol):
         if self._rest is not None and not self._rest.done():
             self._rest.set_result(None)
 
-    def _refuse(self) -> None:
+    def _refuse(self, fault: str) -> None:
         """The envelope for what is not HTTP; what the peer sent is not repeated. It is the end."""
-        message = f"The request is not valid HTTP: {self._fault}."
-        error = ApiError(400, message, code="invalid_http")
         exchange = HttpExchange(self, self._server.limits, "GET", "/", {})
-        exchange.send(400, ((b"x-request-id", request_id().encode()),), error.body())
+        exchange.send(400, ((b"x-request-id", request_id().encode()),), not_http(fault).body())
         self._end(exchange)
 
     def _end(self, exchange: HttpExchange) -> None:
