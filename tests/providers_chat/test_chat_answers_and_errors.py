@@ -52,6 +52,21 @@ def test_a_text() -> None:
     assert response["store"] is False
 
 
+@pytest.mark.parametrize("more", [{}, {"id": "call_1"}, {"id": ""}, {"index": 0}])
+def test_each_call_of_a_whole_answer_is_one_of_its_own(more: JsonObject) -> None:
+    functions = [
+        {"name": "weather", "arguments": ""},
+        {"name": "weather", "arguments": ""},
+        {"name": "patch", "arguments": '{"input":"x"}'},
+        {"name": "patch", "arguments": '{"input":"x"}'},
+    ]
+    said = [{"type": "function", "function": function, **more} for function in functions]
+    response = answer(body_of({"tool_calls": said}, "tool_calls"), tools=[FUNCTION, CUSTOM])
+    told = [(item["name"], item.get("arguments", item.get("input"))) for item in response["output"]]
+    assert told == [("weather", "{}"), ("weather", "{}"), ("patch", "x"), ("patch", "x")]
+    assert len({item["call_id"] for item in response["output"]}) == 4
+
+
 def test_everything_at_once() -> None:
     response = answer(
         body_of(

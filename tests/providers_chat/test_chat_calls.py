@@ -159,6 +159,18 @@ def test_calls_have_ids_of_their_own(stream: bytes) -> None:
     assert all(0 < len(call_id) <= 64 for call_id, _ in found)
 
 
+@pytest.mark.parametrize("index", [None, 0])
+def test_a_call_without_arguments_gets_none_of_the_next(index: int | None) -> None:
+    response = answered(
+        start(),
+        calls(piece("", index=index, name="weather"), piece(A, index=index, name="crm__find")),
+        end("tool_calls"),
+        body=TOOLS,
+    )
+    told = [(item["name"], item["arguments"]) for item in response["output"]]
+    assert told == [("weather", "{}"), ("find", A)]
+
+
 def test_the_older_form_of_a_call() -> None:
     response = answered(
         start(),

@@ -164,6 +164,8 @@ class Calls:
         if call is not None and name and call.name:
             if id_ and call.id and id_ != call.id:
                 call = None  # a server that does not count
+            elif name != call.name and not id_:
+                call = None  # nor gives ids
             elif fragment.lstrip().startswith("{") and call.whole():
                 if id_ and id_ == call.id:
                     return None  # said twice

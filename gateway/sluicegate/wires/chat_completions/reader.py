@@ -78,7 +78,11 @@ class CompletionReader:
                 continue
             if choice.usage is not None and chunk.usage is None:
                 self._tokens = choice.usage
-            delta = choice.message if choice.delta is None else choice.delta
+            delta = choice.delta
+            if delta is None and choice.message is not None:
+                delta = choice.message
+                for number, call in enumerate(delta.tool_calls or ()):
+                    call.index = number  # here nothing is a piece, and ids may be missing
             if delta is not None:
                 events += self._delta(delta, choice.logprobs)
             if choice.finish_reason:
