@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -197,3 +198,16 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").write_bytes(b"no database at all" * 100)
     with pytest.raises(StoreUnavailable):
         store_of(None, tmp_path).open()
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
+    store = store_of(None, tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StoreUnavailable, match="disk I/O error"):
+            store.open()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.open()
+    store.close()

@@ -231,6 +231,13 @@ def test_a_folder_that_can_not_be_made(tmp_path: Path) -> None:
     spool.close()
 
 
+def test_a_folder_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    spool = Spool(tmp_path / "file" / "spool", 1 << 20)
+    assert not spool.ready()
+    assert spool.problem == f"the spool {tmp_path}/file/spool can't be made: Not a directory"
+
+
 @pytest.mark.parametrize("noticed_by", ["an empty line", "the next call"])
 def test_a_disk_that_fills_up(spool: Spool, noticed_by: str) -> None:
     """A file may grow no further: part of a line is written, then nothing, then all is well."""

@@ -57,10 +57,7 @@ class Ledger:
         `loop` is where `begin`, `end` and `withdraw` are called. It is asked to try again after a
         write that failed; without it that waits for the next call.
         """
-        try:
-            self._spool.prepare()
-        except OSError as error:
-            self._spool.problem = f"the spool can't be made: {error.strerror}"
+        self._spool.ready()
         self._writer.loop = loop
         self._writer.start()
 

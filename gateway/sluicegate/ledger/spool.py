@@ -155,6 +155,15 @@ class Spool:
         if self._spare is None and _bytes(self._sealed) + self.segment_bytes < self.max_bytes:
             self._spare = self._new_segment(self._folder)
 
+    def ready(self) -> bool:
+        """As `prepare`; what keeps it from that is the `problem`."""
+        try:
+            self.prepare()
+        except OSError as error:
+            self.problem = f"the spool {self.root} can't be made: {error.strerror}"
+            return False
+        return True
+
     def read(self) -> Batch | None:
         """The next rows for the database; None while there are none. `stored` must follow.
 

@@ -79,7 +79,8 @@ class SqliteStore:
                     connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # SQLite has rolled back by itself where the disk is full
+                connection.execute("ROLLBACK")
             raise
 
     def add(self, rows: Sequence[bytes]) -> None:

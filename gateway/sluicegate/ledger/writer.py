@@ -57,13 +57,9 @@ class Writer(threading.Thread):
         self._store.close()
 
     def _turn(self, *, last: bool) -> None:
-        try:
-            self._spool.prepare()
-        except OSError as error:
-            self._spool.problem = f"the spool can't be made: {error.strerror}"
-        else:
-            if self._spool.problem is not None and self.loop is not None and not last:
-                self.loop.call_soon_threadsafe(self._spool.try_again)
+        ready = self._spool.ready()
+        if ready and self._spool.problem is not None and self.loop is not None and not last:
+            self.loop.call_soon_threadsafe(self._spool.try_again)
         self._tell()
         if time.monotonic() < self._retry_at and not last:
             return
