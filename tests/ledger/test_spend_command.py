@@ -95,8 +95,9 @@ def test_since(state: dict[str, str], since: str, calls: int) -> None:
     assert json.loads(spend(state, "--since", since, "--json"))["total"]["calls"] == calls
 
 
-def test_what_can_not_be_meant(state: dict[str, str]) -> None:
-    result = CliRunner().invoke(main, ["spend", "--since", "yesterday"], env=state)
+@pytest.mark.parametrize("since", ["yesterday", "999999w", "0001-01-01T00:00:00+14:00"])
+def test_what_can_not_be_meant(state: dict[str, str], since: str) -> None:
+    result = CliRunner().invoke(main, ["spend", "--since", since, "--json"], env=state)
     assert result.exit_code == 2
     assert "7d" in result.output
 

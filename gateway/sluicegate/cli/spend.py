@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
@@ -109,15 +109,18 @@ def _moment(since: str | None, now: float) -> float | None:
     if since is None:
         return None
     span = _SPAN.fullmatch(since)
-    if span is not None:
-        return now - int(span[1]) * _SECONDS[span[2]]
     try:
+        if span is not None:
+            seconds = int(span[1]) * _SECONDS[span[2]]
+            return (datetime.fromtimestamp(now, UTC) - timedelta(seconds=seconds)).timestamp()
         moment = datetime.fromisoformat(since)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError) as error:
         raise click.BadParameter(
             "expected a span as 90m, 24h, 7d or 4w, or a date as 2026-11-01", param_hint="--since"
         ) from error
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _group(each: Spend) -> Group:
