@@ -30,6 +30,7 @@ from sluicegate_operator.status.values import Spend
 _EVERY = 60.0  # seconds between two looks, and so between two writes of one object
 _SOON = 1.0  # seconds between looks whether there is anything to do yet
 _PAUSE = 0.05  # seconds between two writes
+_SLICE = 100  # keys that are looked at between two chances for the operator to do something else
 
 Read: TypeAlias = Callable[[Mapping[str, Period]], Awaitable[Mapping[str, Spent]]]
 
@@ -125,11 +126,13 @@ class SpendReporter:
             self._away = True
             return True
         self._away = False
-        for write in spend_writes(keys, spent, self._clock()):
-            if not self._may_write():
-                break
-            await self._write(write)
-            await asyncio.sleep(_PAUSE)
+        for start in range(0, len(keys), _SLICE):
+            for write in spend_writes(keys[start : start + _SLICE], spent, self._clock()):
+                if not self._may_write():
+                    return True
+                await self._write(write)
+                await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(0)
         return True
 
     async def _write(self, write: SpendWrite) -> None:
