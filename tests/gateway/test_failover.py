@@ -1,10 +1,10 @@
 """Which failures send a request on to the next deployment, and what the client sees of them."""
 
 import asyncio
-import socket
 
 import pytest
 
+from free_ports import free_ports
 from gateway_rig import Rig
 from raw_client import Answer
 from responses_wire import (
@@ -44,9 +44,9 @@ def attempts(answer: Answer) -> list[str]:
 
 
 def unused_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """Which the kernel gives nobody else."""
+    with free_ports(1) as (port,):
+        return port
 
 
 @pytest.mark.parametrize("body", [GOOD, STREAM], ids=["whole", "stream"])
