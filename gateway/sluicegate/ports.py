@@ -14,7 +14,12 @@ def port_or(otherwise: int) -> Callable[[str], int]:
     """
 
     def port(value: str) -> int:
-        number = otherwise if str(value).startswith("tcp://") else int(value)
+        if str(value).startswith("tcp://"):
+            return otherwise
+        try:
+            number = int(value)
+        except ValueError:
+            number = -1
         if not 0 <= number < 65536:
             raise ValueError("a port is a number from 0 to 65535")
         return number

@@ -32,5 +32,5 @@ def test_nor_that_of_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "tcp"])
 def test_what_is_no_port_is_refused(port: str) -> None:
-    with pytest.raises(click.BadParameter):
+    with pytest.raises(click.BadParameter, match="a port is a number from 0 to 65535"):
         read(run, "port", f"--port={port}")

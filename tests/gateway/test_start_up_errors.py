@@ -39,6 +39,11 @@ REFUSED = {
         {"--host": "0.0.0.0", "--allow-anonymous": "loopback"},
         ("--allow-anonymous=any", "0.0.0.0"),
     ),
+    "an empty state folder": ({"--state-dir": ""}, ("--state-dir", "it is empty")),
+    "an empty key to hash with": (
+        {"--end-user-hash-key": ""},
+        ("--end-user-hash-key is empty: give a key",),
+    ),
     "a port that is none": ({"--port": "70000"}, ("--port",)),
     "an address that is not ours": (
         {"--host": "192.0.2.1"},

@@ -49,6 +49,9 @@ def test_known_urls(url: str, name: str) -> None:
         "gs:///prefix",
         "gs://bucket/prefix?versioned=1",
         "otlp+hunter2:",
+        "hunter2@there",
+        "webhook+https://u:hunter2@host:port/",
+        "otlp+https://host:99999/v1/logs",
     ],
 )
 def test_what_is_none_is_refused_without_its_secret(url: str) -> None:

@@ -16,6 +16,7 @@ import click
 import uvloop
 
 from sluicegate.cli.log_options import log_options, sink_settings
+from sluicegate.cli.state_dir import STATE_DIR
 from sluicegate.compile import Settings
 from sluicegate.ledger import LedgerSettings
 from sluicegate.limits import OnFailure
@@ -106,7 +107,7 @@ def _header_name(value: str) -> str:
 @click.option("--tls-key", type=_FILE, help="Private key (PEM).")
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=STATE_DIR,
     help="Where minted keys, the last good bundle and the ledger are kept.  [default: per user]",
 )
 @click.option(
@@ -224,6 +225,8 @@ def serve(
         raise click.UsageError("Give one of --manifests, --litellm-config and --cluster.")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
+    if end_user_hash_key == "":  # names that are to be hidden must not be seen by an oversight
+        raise click.UsageError("--end-user-hash-key is empty: give a key, or leave it out.")
     if allow_anonymous == "loopback" and not _is_loopback(host):
         raise click.UsageError(
             f"--allow-anonymous would serve anybody who reaches {host}: "

@@ -20,6 +20,7 @@ import click
 import msgspec
 
 from sluicegate.cli.columns import harmless
+from sluicegate.cli.state_dir import STATE_DIR
 from sluicegate.ledger.ledger import BadStoreUrl, reader_of
 from sluicegate.ledger.store import Grouping, NoLedger, Spend, StoreUnavailable
 from sluicegate.source.keystore import default_state_dir
@@ -71,7 +72,7 @@ class Answer(msgspec.Struct, frozen=True):
 @click.option("--store-url", metavar="URL", show_envvar=True, help="The ledger, as `serve` has it.")
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=STATE_DIR,
     help="Where the ledger's file is without --store-url.  [default: per user]",
 )
 def spend(

@@ -91,9 +91,17 @@ def _number(options: Mapping[str, str], name: str, default: int) -> int:
 
 
 def _http(address: SplitResult) -> str:
-    if address.scheme not in ("http", "https") or not address.hostname:
+    if address.scheme not in ("http", "https") or not address.hostname or not _has_port(address):
         raise BadSink("this log sink needs an address: …+https://host/path")
     return address.geturl()
+
+
+def _has_port(address: SplitResult) -> bool:
+    """Whether there is none, or one that can be."""
+    try:
+        return address.port != 0
+    except ValueError:
+        return False
 
 
 def _headers(options: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -189,4 +197,5 @@ def _from_package(kind: str, url: str, environ: Mapping[str, str]) -> Sink:
             raise BadSink(f"the log sink {kind!r} can't be made: {type(error).__name__}") from error
         return made
     known = "stdout:, file:///…, webhook+https://…, otlp:, otlp-traces:, s3://…, gs://…"
-    raise BadSink(f"there is no log sink {kind[:40]!r}; known are {known}")
+    none = f"there is no log sink {kind[:40]!r}" if kind else "a log sink is told by a URL"
+    raise BadSink(f"{none}; known are {known}")
