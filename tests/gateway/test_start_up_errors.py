@@ -42,7 +42,7 @@ REFUSED = {
     "an empty state folder": ({"--state-dir": ""}, ("--state-dir", "it is empty")),
     "an empty key to hash with": (
         {"--end-user-hash-key": ""},
-        ("--end-user-hash-key is empty: give a key",),
+        ("--end-user-hash-key", "it is empty: give a key"),
     ),
     "a port that is none": ({"--port": "70000"}, ("--port",)),
     "an address that is not ours": (

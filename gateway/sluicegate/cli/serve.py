@@ -53,6 +53,13 @@ def _header_name(value: str) -> str:
     return value.lower()
 
 
+def _hash_key(value: str) -> bytes:
+    """Raises ValueError for an empty one: names that are to be hidden would be seen."""
+    if not value:
+        raise ValueError("it is empty: give a key, or leave the option out")
+    return value.encode()
+
+
 @click.command(context_settings={"auto_envvar_prefix": "SLUICEGATE", "show_default": True})
 @click.option(
     "--manifests",
@@ -164,6 +171,7 @@ def _header_name(value: str) -> str:
 @click.option(
     "--end-user-hash-key",
     metavar="TEXT",
+    type=_hash_key,
     show_envvar=True,
     help="Write end users down as an HMAC with this key, not by their names.",
 )
@@ -206,7 +214,7 @@ def serve(
     limits_on_failure: str,
     store_url: str | None,
     cost_in_streams: bool,
-    end_user_hash_key: str | None,
+    end_user_hash_key: bytes | None,
     end_user_header: str,
     log_sinks: tuple[str, ...],
     log_content: bool,
@@ -225,8 +233,6 @@ def serve(
         raise click.UsageError("Give one of --manifests, --litellm-config and --cluster.")
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together.")
-    if end_user_hash_key == "":  # names that are to be hidden must not be seen by an oversight
-        raise click.UsageError("--end-user-hash-key is empty: give a key, or leave it out.")
     if allow_anonymous == "loopback" and not _is_loopback(host):
         raise click.UsageError(
             f"--allow-anonymous would serve anybody who reaches {host}: "
@@ -246,7 +252,7 @@ def serve(
         limits=ExchangeLimits(max_body, body_timeout, stall_timeout),
         allow_anonymous=allow_anonymous is not None,
         ledger=None if store_url == "none" else LedgerSettings(state_dir, store_url or None),
-        end_user_key=end_user_hash_key.encode() if end_user_hash_key else None,
+        end_user_key=end_user_hash_key,
         end_user_header=end_user_header,
         cost_in_streams=cost_in_streams,
         sinks=sink_settings(log_sinks, log_masks, trace_ratio, environ, content=log_content),
