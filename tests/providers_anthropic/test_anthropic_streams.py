@@ -169,6 +169,63 @@ def test_searches_name_their_pages_where_the_client_asks() -> None:
     assert search["action"]["sources"] == [{"type": "url", "url": "https://a.example"}]
 
 
+SEARCHED: list[tuple[str, str, list[str]]] = [
+    ("q0", "completed", ["https://0"]),
+    ("q1", "failed", []),
+    ("q2", "completed", []),
+]
+
+
+SILENT: list[tuple[str, str, list[str]]] = [(f"q{n}", "completed", []) for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        pytest.param([0, 1], SEARCHED, id="in order"),
+        pytest.param([1, 0], [SILENT[0], *SEARCHED[1:]], id="the first comes too late"),
+        pytest.param([], SILENT, id="none"),
+    ],
+)
+@pytest.mark.parametrize("streamed", [True, False])
+def test_each_of_several_searches_has_its_own_result(
+    results: list[int], told: list[tuple[str, str, list[str]]], streamed: bool
+) -> None:
+    pages: list[Any] = [
+        [{"type": "web_search_result", "url": "https://0"}],
+        {"type": "web_search_tool_result_error", "error_code": "unavailable"},
+    ]
+    use = {"type": "server_tool_use", "name": "web_search"}
+    content: list[dict[str, Any]] = [
+        *({**use, "id": f"s{n}", "input": {"query": f"q{n}"}} for n in range(3)),
+        *(
+            {"type": "web_search_tool_result", "tool_use_id": f"s{n}", "content": pages[n]}
+            for n in results
+        ),
+        {"type": "text", "text": "Found."},
+    ]
+    asked: dict[str, Any] = {
+        "tools": [{"type": "web_search"}],
+        "include": ["web_search_call.action.sources"],
+    }
+    if streamed:
+        blocks = [block(index, each) for index, each in enumerate(content)]
+        response = answered(start(), *blocks, end(), body=asked)
+    else:
+        message = {"type": "message", "content": content, "stop_reason": "end_turn"}
+        response = json.loads(asking(asked).answer(json.dumps(message).encode()))
+    *searches, text = response["output"]
+    assert text["content"][0]["text"] == "Found."
+    assert told == [
+        (
+            search["action"]["query"],
+            search["status"],
+            [source["url"] for source in search["action"].get("sources", [])],
+        )
+        for search in searches
+    ]
+
+
 def test_a_search_that_failed() -> None:
     error = {"type": "web_search_tool_result_error", "error_code": "unavailable"}
     response = answered(

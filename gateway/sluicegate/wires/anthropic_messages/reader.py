@@ -24,6 +24,7 @@ from sluicegate.wires.anthropic_messages.thinking import seal_thinking
 _CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 _REFUSED = "The model refused to answer."
 _SEARCH = "web_search"
+_OF_SEARCHES = frozenset({"server_tool_use", "web_search_tool_result"})
 _LONGEST_CALL_ID = 64
 _Kind: TypeAlias = Literal[
     "none", "text", "thinking", "redacted", "call", "custom", "answer", "search", "found", "other"
@@ -62,6 +63,9 @@ class MessageReader:
         self._block_at = 0  # where the open text block begins in it
         self._held: list[str] | None = [] if reading.answer_tool is not None else None
         self._unsaid = False  # the answer tool was called, so far without input
+        self._search_id = ""  # of the open block
+        self._searching = False  # a search is told, so far without its result
+        self._searches: dict[str, str] = {}  # behind it: queries by the ids of their blocks
 
     # ---------------------------------------------------------------------------------- message
 
@@ -76,6 +80,7 @@ class MessageReader:
         """The answer has ended, for this reason."""
         cut = self._kind in {"call", "custom"}
         events = self.end_block()
+        events += self._end_searches()
         events += self._release()
         if reason not in _CUT and reason != "refusal":
             events += self._say_empty()
@@ -120,6 +125,8 @@ class MessageReader:
         """A block begins, perhaps with all that is in it."""
         events = self.end_block()
         events += self._say_empty()
+        if block.type not in _OF_SEARCHES:
+            events += self._end_searches()
         match block.type:
             case "text":
                 self._kind = "text"
@@ -132,6 +139,7 @@ class MessageReader:
                 events += self._begin_call(block)
             case "server_tool_use" if block.name == _SEARCH:
                 self._kind = "search"
+                self._search_id = block.id
                 self._begin_input(block)
             case "web_search_tool_result":
                 self._kind = "found"
@@ -281,7 +289,7 @@ class MessageReader:
             case "answer":
                 events += self.text(_unwrapped("".join(self._json)))
             case "search":
-                events += self._out().web_search(_query_of("".join(self._json)))
+                events += self._search(_query_of("".join(self._json)))
         self._opened_with, self._json = "", []
         return events
 
@@ -299,8 +307,24 @@ class MessageReader:
 
     # ----------------------------------------------------------------------------------- searches
 
+    def _search(self, query: str) -> list[Event]:
+        """One at a time is told; others of the same moment wait until their results come."""
+        if self._searching:
+            self._searches[self._search_id] = query
+            return []
+        self._searching = True
+        return self._out().web_search(query)
+
+    def _end_searches(self) -> list[Event]:
+        """No result comes any more."""
+        waiting, self._searches, self._searching = self._searches, {}, False
+        return [event for query in waiting.values() for event in self._out().web_search(query)]
+
     def _found(self, block: said.Block) -> list[Event]:
         self._length = 0
+        query = self._searches.pop(block.tool_use_id, None)
+        events = [] if query is None else self._out().web_search(query)
+        self._searching = False
         urls: tuple[str, ...] = ()
         failed = False
         try:
@@ -308,7 +332,8 @@ class MessageReader:
             urls = tuple(page.url for page in found if page.url)
         except said.UNREADABLE:  # an error object in place of the list
             failed = True
-        return self._out().web_search_done(urls if self._reading.sources else (), failed=failed)
+        shown = urls if self._reading.sources else ()
+        return events + self._out().web_search_done(shown, failed=failed)
 
 
 def _unwrapped(arguments: str) -> str:

@@ -92,6 +92,7 @@ class Block(Struct):
     id: str = ""
     name: str = ""
     input: Raw = Raw()
+    tool_use_id: str = ""
     content: Raw = Raw()  # of a result of the API's own tools
     citations: list[Citation] | None = None
 
