@@ -77,6 +77,14 @@ def test_every_kind_of_block() -> None:
     assert response["output"][4]["input"] == "text"
 
 
+@pytest.mark.parametrize("use", [{}, {"input": None}, {"input": {}}])
+def test_a_call_without_input_has_empty_arguments(use: JsonObject) -> None:
+    tools: JsonObject = {"tools": [{"type": "function", "name": "f"}]}
+    told = answered({"toolUse": {"toolUseId": "t", "name": "f", **use}}, reason="tool_use")
+    (item,) = whole(told, tools)["output"]
+    assert item["arguments"] == "{}"
+
+
 def test_an_answer_as_a_tool_is_text() -> None:
     body = answered({"toolUse": {"toolUseId": "t", "name": "json_answer", "input": {"a": 1}}})
     form: JsonObject = {"text": {"format": {"type": "json_object"}}}

@@ -311,6 +311,15 @@ def test_a_calls_signature_comes_back_on_its_call() -> None:
     assert parts[0]["functionCall"] == {"name": "weather", "args": {"city": "Paris"}, "id": "up1"}
 
 
+@pytest.mark.parametrize(
+    "parts", [[call("weather", {}, "")], [text("Hello", "")], [text("Hel"), text("", "")]]
+)
+def test_an_empty_signature_is_none(parts: list[JsonObject]) -> None:
+    body: JsonObject = {"tools": [FUNCTION], "include": ["reasoning.encrypted_content"]}
+    response = answered(said(*parts, finish="STOP"), body=body)
+    assert [item["type"] for item in response["output"]] in (["function_call"], ["message"])
+
+
 def test_even_where_the_client_has_moved_the_items() -> None:
     body, items = turned("thoughts, text, calls")
     reasoning = [item for item in items if item.get("type") == "reasoning"]

@@ -152,7 +152,8 @@ class BlockWriter:
             events = self.text(index, block.text)
         elif block.tool_use is not None:
             events = self.start(index, block.tool_use)
-            events += self.call_input(index, bytes(block.tool_use.input).decode())
+            given = bytes(block.tool_use.input)
+            events += self.call_input(index, "{}" if given == b"null" else given.decode())
         elif block.reasoning_content is not None:
             content = block.reasoning_content
             said = content.reasoning_text

@@ -179,12 +179,13 @@ class ContentReader:
         return events
 
     def _part(self, part: said.Part, likely: Sequence[LogProb]) -> list[Event]:
+        signature = part.thought_signature or None  # one that is empty signs nothing
         if part.function_call is not None:
-            return self._function_call(part.function_call, part.thought_signature)
+            return self._function_call(part.function_call, signature)
         if part.thought:
-            return self._thought(part.text or "", part.thought_signature)
+            return self._thought(part.text or "", signature)
         if part.text is not None:
-            return self._said(part.text, part.thought_signature, likely)
+            return self._said(part.text, signature, likely)
         return []
 
     def _thought(self, text: str, signature: str | None) -> list[Event]:
