@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import queue
 import sys
+import threading
 from collections.abc import Generator
 from datetime import UTC, datetime
 
 import msgspec
 
 LOGGER = logging.getLogger("sluicegate")
+_MOST_WAITING = 10_000  # lines
+_LAST_LINES = 1.0  # seconds for those that wait when the process ends
 
 
 class _JsonFormatter(logging.Formatter):
@@ -29,9 +34,64 @@ class _JsonFormatter(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
+class _Lines(logging.Handler):
+    """Writes lines in a thread of its own.
+
+    Whoever reads them may stop (a pager, a terminal that is held, a log driver whose disk is full):
+    then they wait, then they are dropped, and the event loop goes on serving.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._waiting: queue.Queue[str | threading.Event] = queue.Queue(_MOST_WAITING)
+        self._dropped = self._told = 0  # lines
+        threading.Thread(target=self._write_on, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        try:
+            self._waiting.put_nowait(self.format(record))
+        except queue.Full:
+            self._dropped += 1
+        except Exception:  # noqa: BLE001 -- as logging's own: what can't be told harms nobody
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Wait until all is written, but not for long."""
+        written = threading.Event()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(written, timeout=_LAST_LINES)
+            written.wait(_LAST_LINES)
+
+    def _write_on(self) -> None:
+        while True:
+            line = self._waiting.get()
+            if isinstance(line, str):
+                self._write(line)
+            if self._told < self._dropped and self._waiting.empty():
+                self._tell_dropped(self._dropped)
+            if isinstance(line, threading.Event):
+                line.set()
+
+    def _write(self, line: str) -> None:
+        # Not by sys.stderr: the interpreter can't end while a write holds its lock.
+        rest = line.encode() + b"\n"
+        with contextlib.suppress(OSError):  # nobody will ever read it
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def _tell_dropped(self, lines: int) -> None:
+        fields = {"lines": lines - self._told}
+        self._told = lines
+        told = {"levelname": "WARNING", "msg": "lines of the log were dropped", "fields": fields}
+        self._write(self.format(logging.makeLogRecord(told)))
+
+
 def configure(level: str) -> None:
     """Send the log to standard error. `level` is one of debug, info, warning, error."""
-    handler = logging.StreamHandler(sys.stderr)
+    stream = sys.__stderr__
+    handler = logging.NullHandler() if stream is None else _Lines(stream.fileno())
     handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

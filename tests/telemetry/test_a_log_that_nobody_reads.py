@@ -1,0 +1,73 @@
+"""Standard error may be a pipe whose reader stands still: nothing else does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+LINES = 30_000
+CHILD = f"""\
+import logging, sys
+from sluicegate.telemetry.logs import configure, log
+configure("info")
+for number in range({LINES}):
+    log(logging.INFO, "a line", {{"number": number, "filling": "x" * 50}})
+print("all told", flush=True)
+sys.stdin.readline()
+log(logging.INFO, "the last", {{}})
+"""
+
+
+def _child(stderr: int) -> subprocess.Popen[str]:
+    arguments = (sys.executable, "-c", CHILD)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=stderr, text=True)
+
+
+def test_who_logs_does_not_wait_for_the_reader() -> None:
+    reading, writing = os.pipe()
+    with _child(writing) as child, os.fdopen(reading) as log:
+        os.close(writing)
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout.readline() == "all told\n"
+        numbers: list[int] = []
+        dropped = 0
+        while not dropped:  # the reader is back
+            line = json.loads(log.readline())
+            if line["message"] == "a line":
+                numbers.append(line["number"])
+            else:
+                assert line["message"] == "lines of the log were dropped"
+                assert line["level"] == "warning"
+                dropped = line["lines"]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) + dropped == LINES
+        child.stdin.write("\n")
+        child.stdin.flush()
+        assert json.loads(log.readline())["message"] == "the last"
+        assert log.read() == ""
+        assert child.wait() == 0
+
+
+def test_nor_does_the_end_of_the_process() -> None:
+    reading, writing = os.pipe()
+    with _child(writing) as child, os.fdopen(reading) as log:
+        os.close(writing)
+        child.communicate("\n", timeout=60)
+        assert child.returncode == 0
+        read = log.read()
+        assert json.loads(read[: read.index("\n")])["number"] == 0
+
+
+def test_a_file_has_all_lines(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as log, _child(log.fileno()) as child:
+        child.communicate("\n", timeout=60)
+        assert child.returncode == 0
+        log.seek(0)
+        lines = [json.loads(line) for line in log]
+    dropped = sum(line.get("lines", 0) for line in lines)
+    told = [line["message"] for line in lines if "lines" not in line]
+    assert len(told) + dropped == LINES + 1
+    assert told[-1] == "the last" or dropped
