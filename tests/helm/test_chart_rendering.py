@@ -164,6 +164,11 @@ def taken(command: Command, arguments: list[str]) -> dict[str, Any]:
     return command.make_context("chart", list(arguments)).params
 
 
+def test_a_rollout_takes_no_gateway_away_before_another_is_ready() -> None:
+    strategy = by_name(rendered(None), "Deployment")["sluicegate-gateway"]["spec"]["strategy"]
+    assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
 def test_a_gateway_may_end_every_answer_before_it_is_killed() -> None:
     pod = pod_of(rendered(VALUES["several"]), "gateway")
     (container,) = pod["containers"]

@@ -241,16 +241,18 @@ class SharedStore:
             self.settle(found, 0, 0)
 
     async def _hold(self, client: Redis, settle: str) -> None:
-        """Keep the slots of what is still going on."""
+        """Keep the slots of what is still going on.
+
+        What ends meanwhile is free again with the next batch.
+        """
         held = [
             _End(id_, subject, slot="hold")
             for id_, subjects in self._held.items()
             for subject in subjects
         ]
         for start in range(0, len(held), _MOST_SENT):
-            # What has ended in the meantime must not be held, or it would be for a whole lease.
-            part = (each for each in held[start : start + _MOST_SENT] if each.id in self._held)
-            keys, values = self._settle_arguments(_Batch(next(self._numbers), tuple(part)))
+            part = tuple(held[start : start + _MOST_SENT])
+            keys, values = self._settle_arguments(_Batch(next(self._numbers), part))
             async with asyncio.timeout(PATIENCE):
                 await cast("Awaitable[object]", client.evalsha(settle, len(keys), *keys, *values))
 
