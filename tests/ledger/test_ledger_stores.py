@@ -200,6 +200,11 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         store_of(None, tmp_path).open()
 
 
+def test_a_path_that_can_not_be_looked_at(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"ledger\.sqlite3: File name too long$"):
+        reader_of(None, tmp_path / ("a" * 300))
+
+
 def test_a_disk_that_is_full_from_the_start(tmp_path: Path) -> None:
     store = store_of(None, tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

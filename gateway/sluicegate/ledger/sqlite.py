@@ -108,11 +108,13 @@ class SqliteReader:
     """See Reader. Raises NoLedger where there is no file."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise NoLedger(f"there is no ledger at {path} yet")
         try:
+            if not path.is_file():
+                raise NoLedger(f"there is no ledger at {path} yet")
             self._connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
             self._connection.execute("PRAGMA query_only = ON")
+        except OSError as error:
+            raise StoreUnavailable(f"{path}: {error.strerror}") from error
         except sqlite3.Error as error:
             raise StoreUnavailable(f"{path}: {error}") from error
         self._connection.create_aggregate("decimal_sum", 1, _DecimalSum)  # pyright: ignore[reportArgumentType] # the stub knows sums of integers only
