@@ -294,6 +294,23 @@ async def test_an_answer_that_is_none_is_502_at_the_last(
     assert "default/number0" in answer.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (b'{"message":"Overloaded.","code":503}', "server_error(500)"),
+        (b'{"message":"Slow down.","code":429}', "rate_limited(429)"),
+        (b'{"message":"Odd.","code":{}}', "server_error(500)"),
+    ],
+)
+async def test_an_error_without_a_type_that_begins_a_stream_goes_on_to_the_next(
+    rig: Rig, error: bytes, outcome: str
+) -> None:
+    gateway, _ = await rig.pool(streams(b'data: {"error":%b}\n\n' % error), either)
+    answer = await gateway.post(STREAM)
+    assert (answer.status, answer.body) == (200, WHOLE)
+    assert attempts(answer) == [f"default/number0={outcome}", "default/number1=ok"]
+
+
 async def test_attempts_are_counted(rig: Rig) -> None:
     gateway, _ = await rig.pool(answers(b"", 500), either)
     await gateway.post(GOOD)

@@ -81,6 +81,15 @@ def test_an_error_body_repeats_no_key_however_it_is_spelled(spelling: str) -> No
     assert KEY not in (error.code or "")
 
 
+def test_an_error_without_a_type_is_one() -> None:
+    said = {"error": {"message": f"Bad {KEY}", "type": "server_error", "code": 503}}
+    frame = b"data: %b\n\n" % json.dumps(said).encode()
+    (event,) = translator().feed(frame)
+    assert event == Event("error", frame.replace(KEY.encode(), b"[redacted]"))
+    nothing = b'data: {"error":null,"delta":"x"}\n\n'
+    assert translator().feed(nothing) == [Event("message", nothing)]
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize(
     ("said", "status"),
@@ -90,6 +99,8 @@ def test_an_error_body_repeats_no_key_however_it_is_spelled(spelling: str) -> No
         ({"code": "server_error", "message": "Overloaded."}, 500),
         ({"code": None, "message": f"Bad {KEY}"}, 500),
         ({"code": 7}, 500),
+        ({"code": 429, "message": "Slow down."}, 429),
+        ({"code": {}, "type": [], "message": "Odd."}, 500),
         ("words", 500),
         (None, 500),
     ],

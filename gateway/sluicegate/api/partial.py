@@ -32,6 +32,7 @@ _MOST_EVENTS = 1 << 53  # of one stream; a greater number is none that a client 
 _SUMMARY_TEXT = "response.reasoning_summary_text.delta"
 _RATE_CODES = frozenset({"rate_limit_exceeded", "insufficient_quota"})
 _CLIENT_CODES = frozenset({"invalid_prompt", "context_length_exceeded"})
+_TOO_MANY = 429  # some servers give an HTTP status as the code
 # Response.error.code is a closed enumeration (OpenAPI); everything else is a server_error.
 _RESPONSE_CODES = frozenset({"server_error", "rate_limit_exceeded", "invalid_prompt"})
 
@@ -91,9 +92,10 @@ def stream_error(event: Event) -> ApiError | None:
     message, code, type_, param = (said.get(key) for key in ("message", "code", "type", "param"))
     if not isinstance(message, str):
         return None
-    if code in _RATE_CODES:
-        status = 429
-    elif code in _CLIENT_CODES or type_ == "invalid_request_error":
+    name = code if isinstance(code, str) else None
+    if name in _RATE_CODES or code == _TOO_MANY:
+        status = _TOO_MANY
+    elif name in _CLIENT_CODES or type_ == "invalid_request_error":
         status = 400
     else:
         status = 500
@@ -101,7 +103,7 @@ def stream_error(event: Event) -> ApiError | None:
         status,
         message,
         type="invalid_request_error" if status == 400 else "server_error",
-        code=code if isinstance(code, str) else None,
+        code=name,
         param=param if isinstance(param, str) else None,
     )
 

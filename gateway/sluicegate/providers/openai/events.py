@@ -28,6 +28,7 @@ class _NotAnEvent(Exception):
 
 class _Typed(msgspec.Struct):
     type: str = ""
+    error: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Whole(msgspec.Struct):
@@ -178,8 +179,9 @@ def _says(error: msgspec.Raw) -> bool:
 def _type_of(frame: bytes) -> str | None:
     """The event's type: from its `event:` field, else from its data.
 
-    Empty for a comment, None for what is not passed on. What ends a stream is looked into whatever
-    its name, because a client that can't read it would wait for the end. Raises _NotAnEvent.
+    Some servers tell a failure as at other APIs, by an `error` without any type. Empty for a
+    comment, None for what is not passed on. What ends a stream is looked into whatever its name,
+    because a client that can't read it would wait for the end. Raises _NotAnEvent.
     """
     event, data = sse.parse_frame(frame)
     if not data:
@@ -189,10 +191,10 @@ def _type_of(frame: bytes) -> str | None:
     if event and event not in _ENDS:
         return event
     try:
-        said = _typed.decode(data).type
+        said = _typed.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _NotAnEvent("an event is not JSON") from error
-    return event or said or "message"
+    return event or said.type or ("error" if _says(said.error) else "message")
 
 
 # By a frame's first line, with either end. What ends a stream is not among them.
