@@ -29,7 +29,7 @@ def test_a_namespace_that_is_named_twice_is_watched_once(
         taken.append(settings)
 
     monkeypatch.setattr(cli, "run_operator", take)
-    monkeypatch.setattr(cli.logs, "configure", lambda _: None)  # the log of all tests after this
+    monkeypatch.setattr(cli.logs, "configure", str)  # the log of all tests after this stays theirs
     kubeconfig = tmp_path / "config"
     kubeconfig.write_text(KUBECONFIG)
     environ = {"KUBECONFIG": str(kubeconfig), "SLUICEGATE_WATCH_NAMESPACE": "b a b"}
