@@ -138,7 +138,7 @@ def test_the_command_prints_writes_and_checks(tmp_path: Path) -> None:
     assert runner.invoke(main, ["crds", "--write", folder]).exit_code == 0
     assert runner.invoke(main, ["crds", "--check", folder]).exit_code == 0
     stale = tmp_path / "crds" / "apikeys.yaml"
-    stale.write_text(stale.read_text() + "# by hand\n")
+    stale.write_bytes(stale.read_bytes() + b"# by h\xe4nd\n")
     refused = runner.invoke(main, ["crds", "--check", folder])
     assert refused.exit_code == 1
     assert "apikeys.yaml" in refused.output

@@ -46,12 +46,15 @@ def _write(folder: Path, made: dict[str, str]) -> None:
         raise click.ClickException(f"{folder} can't be written: {error.strerror}") from error
 
 
+def _holds(path: Path, text: str) -> bool:
+    try:
+        return path.read_bytes() == text.encode()
+    except OSError:
+        return False
+
+
 def _check(folder: Path, made: dict[str, str]) -> None:
-    stale = [
-        name
-        for name, text in made.items()
-        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
-    ]
+    stale = [name for name, text in made.items() if not _holds(folder / name, text)]
     if stale:
         raise click.ClickException(
             f"not what this version has: {', '.join(str(folder / name) for name in stale)}; "
