@@ -15,7 +15,7 @@ for number in range(int(sys.argv[1])):
     log(logging.INFO, "a line", {"number": number, "filling": "x" * 50})
 print("all told", flush=True)
 sys.stdin.readline()
-log(logging.INFO, "the last", {{}})
+log(logging.INFO, "the last", {})
 """
 
 
