@@ -341,6 +341,25 @@ async def test_a_look_up_that_takes_long_is_not_begun_again() -> None:
     assert cancelled == asked
 
 
+async def test_the_end_of_the_transport_fails_who_waits_for_a_look_up() -> None:
+    """It does not cancel them: their clients are still to be told."""
+    asked = asyncio.Event()
+
+    async def look_up(_: str) -> list[IPv4Address | IPv6Address]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    transport = Transport(settings=TransportSettings(), look_up=look_up)
+    request = UpstreamRequest(Origin("http", "slow.example", 80), "GET", "/")
+    sending = asyncio.create_task(transport.send(request, TIMEOUTS))
+    await asked.wait()
+    await transport.close()
+    with pytest.raises(ConnectFailed) as caught:
+        await sending
+    assert not caught.value.sent
+
+
 async def test_answers_and_failures_are_forgotten() -> None:
     asked = 0
 

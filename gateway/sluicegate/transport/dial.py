@@ -66,6 +66,10 @@ class Resolver:
             if self._lookups.get(host, (0.0, None))[1] is task:
                 del self._lookups[host]
             raise
+        except asyncio.CancelledError:
+            if task.cancelled():  # by `close`, not by who waits
+                raise OSError("the transport is closed") from None
+            raise
 
     def close(self) -> None:
         """Cancel what is under way."""
