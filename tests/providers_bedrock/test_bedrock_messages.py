@@ -120,12 +120,6 @@ def test_any_order_of_calls_and_results_is_accepted(order: list[str]) -> None:
     sent({"input": [made[name] for name in order], "tools": [WEATHER]})
 
 
-def test_arguments_that_are_not_an_object_are_refused_by_place() -> None:
-    for arguments in ("[1]", "{", "nonsense"):
-        error = refused({"input": [call("c", arguments), result("c")], "tools": [WEATHER]})
-        assert error.error.param == "input[0].arguments"
-
-
 def test_history_with_calls_but_without_tools_becomes_text() -> None:
     """Tool blocks without a toolConfig are refused, and nobody offers a tool to be called."""
     items = [user(text("?")), call("c", '{"city":"Rome"}'), result("c", "sunny"), user(text("ok"))]

@@ -111,7 +111,7 @@ class _History:
             case Message():
                 self._message(item, param)
             case FunctionCall() | CustomToolCall():
-                self._call(item.call_id, item.name, item.namespace, call_input(item, param))
+                self._call(item.call_id, item.name, item.namespace, call_input(item))
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._answer()
             case Reasoning():

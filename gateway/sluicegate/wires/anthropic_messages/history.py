@@ -121,7 +121,7 @@ class _Told:
             case Message():
                 self._message(item, where)
             case FunctionCall() | CustomToolCall():
-                self._call(item, where)
+                self._call(item)
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._end_calls()  # what follows was said after the results were known
             case Reasoning(encrypted_content=sealed):
@@ -181,12 +181,12 @@ class _Told:
                 elif texts:
                     self._turn("system").blocks.extend(texts)
 
-    def _call(self, item: FunctionCall | CustomToolCall, where: str) -> None:
+    def _call(self, item: FunctionCall | CustomToolCall) -> None:
         name = _wire_name(item.name, item.namespace)
         self._called[name] = None
         wire_id = self._wire_id(item.call_id)
         turn = self._turn("assistant")
-        turn.blocks.append(ToolUseBlock(wire_id, name, call_input(item, where)))
+        turn.blocks.append(ToolUseBlock(wire_id, name, call_input(item)))
         turn.calls.append((item.call_id, wire_id))
 
     def _wire_id(self, call_id: str) -> str:

@@ -108,7 +108,7 @@ class _Told:
             case Message():
                 self._message(item, f"{where}.content")
             case FunctionCall() | CustomToolCall():
-                self._call(item, bytes(call_input(item, where)).decode())
+                self._call(item, bytes(call_input(item)).decode())
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._end_turn()  # what follows was said after the results were known
             case Reasoning(encrypted_content=sealed):

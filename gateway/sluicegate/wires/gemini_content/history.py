@@ -120,7 +120,7 @@ class _Told:
             case Message():
                 self._message(item, where)
             case FunctionCall() | CustomToolCall():
-                self._call(item, where)
+                self._call(item)
             case FunctionCallOutput() | CustomToolCallOutput():
                 self._end_calls()  # what follows was said after the results were known
             case Reasoning():
@@ -193,10 +193,10 @@ class _Told:
         else:
             self._turn("model").parts.append(TextPart("", signed.signature))
 
-    def _call(self, item: FunctionCall | CustomToolCall, where: str) -> None:
+    def _call(self, item: FunctionCall | CustomToolCall) -> None:
         name = self._reader.wire_name(item.name, item.namespace)
         turn = self._turn("model")
-        call = body.FunctionCall(name, call_input(item, where), self._id(item.call_id))
+        call = body.FunctionCall(name, call_input(item), self._id(item.call_id))
         turn.parts.append(CallPart(call, self._signatures.get(item.call_id)))
         turn.calls.append(_Call(item.call_id, name))
 
