@@ -292,3 +292,30 @@ def test_a_model_that_nobody_has_a_price_of(
 def test_any_model_and_what_costs_nothing_need_no_price(tmp_path: Path) -> None:
     passed_on = MODEL.replace("spec:", "spec:\n  model: openai/*") % 'openai: {model: "*"}'
     assert "no price" not in run(written(tmp_path, a=passed_on, b=GOOD)).output
+
+
+@pytest.mark.parametrize(
+    ("provider", "parameters", "told"),
+    [
+        ("echo: {}", "defaults: {temprature: 0}", "Unknown parameter: 'temprature'"),
+        ("anthropic: {model: claude-sonnet-4-5}", "overrides: {temperature: 9}", "a value <= 2"),
+        ("openai: {model: gpt-4.1, api: ChatCompletions}", "defaults: {max_tokens: 9}", "Unknown"),
+        ("openai: {model: gpt-4.1}", "defaults: {temprature: 0}", None),
+        ("echo: {}", "defaults: {tool_choice: required, temperature: 0}", None),
+        ("echo: {}", "overrides: {temperature: null, no_such_thing: null}", None),
+    ],
+)
+def test_a_parameter_that_every_request_is_refused_for(
+    tmp_path: Path, provider: str, parameters: str, told: str | None
+) -> None:
+    text = MODEL % provider + f"  parameters:\n    {parameters}\n"
+    lines = run(written(tmp_path, a=text)).output.splitlines()[:-1]
+    assert len(lines) == (told is not None)
+    for line in lines:
+        assert line.startswith(
+            f"{tmp_path}/a.yaml:7: ModelDeployment default/gpt: spec.parameters."
+        )
+        assert line.endswith("[warning]")
+        assert "requests are refused for it: " in line
+        assert told is not None
+        assert told in line

@@ -14,8 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from sluicegate.cli.manifests import inventory_of, load
+from sluicegate.cli.unfit_parameters import unfit_parameters
 from sluicegate.compile import Compilation, Settings, compile_all
+from sluicegate.compile.compilation import entry_id
 from sluicegate.compile.findings import Finding, diagnostic
+from sluicegate.config import Deployment
 from sluicegate.resources import Diagnostic, Inventory, LoadedFile, ResourceRef
 
 Format: TypeAlias = Literal["text", "json", "github"]
@@ -88,6 +91,10 @@ def judge(files: dict[str, LoadedFile], now: float) -> Report:
 def findings_of(inventory: Inventory, compilation: Compilation) -> list[Diagnostic]:
     """What there is to say about the objects, by file and line."""
     found = list(inventory.diagnostics())
+    for ref, resource in compilation.inputs.resources.items():
+        entry = compilation.config.entries.get(entry_id(ref))
+        unfit = unfit_parameters(entry) if isinstance(entry, Deployment) else ()
+        found += [diagnostic(ref, resource, finding) for finding in unfit]
     for ref, findings in compilation.findings.items():
         resource = compilation.inputs.resources.get(ref)
         found += [diagnostic(ref, resource, finding) for finding in _offline(ref, findings)]
