@@ -73,7 +73,7 @@ def test_arguments_of_a_call_that_are_no_object_are_one_members_text(
     call = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": arguments}
     output = {"type": "function_call_output", "call_id": "c1", "output": "no JSON"}
     asked = [{"role": "user", "content": "hi"}, call, output]
-    tools = [{"type": "function", "name": "f", "parameters": {}}]
+    tools: Any = [{"type": "function", "name": "f", "parameters": {}}]
     body = sent(upstream, input=asked, tools=tools)
     told = json.dumps({"INVALID_JSON": arguments}, separators=(",", ":"))
     assert told in body or json.dumps(told) in body
