@@ -359,6 +359,32 @@ async def test_an_error_counts_even_if_its_words_can_not_be_had(rig: Rig, script
     assert answer.error["message"] == "Deployment default/number0 answered HTTP 429."
 
 
+async def _stalled(call: Call) -> None:
+    call.head(503, [("Content-Length", "1000")])
+    call.write(b'{"error":')
+    await call.gone.wait()
+
+
+async def _dripping(call: Call) -> None:
+    call.head(503, [("Content-Length", "1000000")])
+    while not call.gone.is_set():
+        call.write(b" ")
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("script", [_stalled, _dripping])
+async def test_the_words_of_an_error_are_not_waited_for_long(
+    rig: Rig, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status says what matters, and there is another deployment."""
+    monkeypatch.setattr("sluicegate.pipeline.attempt._ERROR_SECONDS", 0.1)
+    gateway, (upstream, _) = await rig.pool(script, either)
+    answer = await asyncio.wait_for(gateway.post(GOOD), 30)
+    assert (answer.status, answer.body) == (200, SECOND)
+    assert attempts(answer) == ["default/number0=server_error(503)", "default/number1=ok"]
+    await asyncio.wait_for(upstream.last.gone.wait(), 10)
+
+
 async def test_an_upstream_that_goes_on_after_its_end_is_cut_off(rig: Rig) -> None:
     """The client has its whole answer; nobody reads on for long in the hope of another one."""
 

@@ -44,6 +44,7 @@ from sluicegate.transport import errors as transport_errors
 _origin = lru_cache(maxsize=4096)(parse_base_url)
 _LONGEST_LOOK_UP = 3600.0  # seconds; the authorizer's own bound is far below
 _LONGEST_ERROR = 1024 * 1024  # bytes of an upstream error that are looked at
+_ERROR_SECONDS = 5.0  # for them to come, after its head
 _EARLY_FAILURES = frozenset({"response.failed", "error"})
 
 
@@ -108,8 +109,9 @@ async def _send(
     if 200 <= status < 300:
         return answer
     try:
-        body = await answer.read_all(_LONGEST_ERROR)
-    except UpstreamError:
+        async with asyncio.timeout(_ERROR_SECONDS):
+            body = await answer.read_all(_LONGEST_ERROR)
+    except (UpstreamError, TimeoutError):
         body = b""  # the status says what matters
     said = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
     error = translator.error(status, said, body)
