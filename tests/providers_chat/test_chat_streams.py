@@ -439,6 +439,11 @@ def test_usage_adds_up(tokens: JsonObject, told: tuple[int, ...]) -> None:
     ) == told
 
 
+@pytest.mark.parametrize("tokens", [{}, {"prompt_tokens": None, "total_tokens": "9"}, {"x": 1}])
+def test_a_usage_that_counts_nothing_is_unknown(tokens: JsonObject) -> None:
+    assert answered(start() + texts("a") + end(tokens=tokens))["usage"] is None
+
+
 def test_the_last_usage_counts() -> None:
     first = {"prompt_tokens": 20, "completion_tokens": 1, "total_tokens": 21}
     response = answered(usage(first), texts("a"), end())

@@ -10,7 +10,7 @@ read as they come.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TypeGuard, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -203,6 +203,9 @@ def usage_of(tokens: Tokens | None) -> Usage | None:
     """
     if tokens is None:
         return None
+    said = (tokens.prompt_tokens, tokens.completion_tokens, tokens.total_tokens)
+    if not any(map(_is_count, said)):
+        return None
     read = _count(tokens.prompt_tokens)
     written = max(_count(tokens.completion_tokens), _count(tokens.total_tokens) - read)
     input_details = _object(tokens.prompt_tokens_details)
@@ -226,9 +229,11 @@ _MOST_TOKENS = 2**53  # what JSON numbers hold everywhere
 
 
 def _count(value: object) -> int:
-    if isinstance(value, int | float) and 0 <= value < _MOST_TOKENS:
-        return int(value)
-    return 0
+    return int(value) if _is_count(value) else 0
+
+
+def _is_count(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and 0 <= value < _MOST_TOKENS
 
 
 def _object(value: object) -> Mapping[str, object]:
