@@ -77,6 +77,25 @@ def test_a_value_that_can_not_be_a_key_is_refused(value: str) -> None:
     assert condition(result, each, "ResolvedRefs") == ("False", "SecretKeyMissing")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "$(CLIENT_KEY_OF_APP)",
+        "${CLIENT_KEY_OF_APP}",
+        "$CLIENT_KEY_OF_APP\n",
+        "os.environ/CLIENT_KEY",
+    ],
+)
+def test_a_variable_that_nobody_fills_in_is_no_key(value: str) -> None:
+    """Whoever reads the manifest, or guesses, would know it."""
+    caller = client("k", spec={"secretRef": {"name": "s", "key": "k"}})
+    provider = api_key("u", {"upstream": {"secretRef": {"name": "s", "key": "k"}}})
+    result = compiled(caller, provider, secret("s", {"k": value}))
+    assert entry(result, "ak/default/k") is None
+    for each in (caller, provider):
+        assert condition(result, each, "ResolvedRefs") == ("False", "SecretKeyMissing")
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_one_line_break_at_the_end_is_left_out_with_a_warning(end: str) -> None:
     each = client("k", spec={"secretRef": {"name": "s", "key": "k"}})

@@ -201,13 +201,15 @@ def test_a_key_in_plain_text_is_in_a_secret_and_in_no_finding() -> None:
     assert "sk-in-plain-text" not in "".join(map(str, found.findings)) + repr(found)
 
 
-def test_a_key_that_looks_like_a_variable_of_a_secret_stays_a_key() -> None:
+@pytest.mark.parametrize("key", ["$(HOME)", "${HOME}", "$HOME"])
+def test_a_variable_as_others_write_it_is_no_key(key: str) -> None:
     found = translated(
-        "model_list:\n- {model_name: a, litellm_params: {model: openai/x, api_key: $(HOME)}}\n"
+        f"model_list:\n- {{model_name: a, litellm_params: {{model: openai/x, api_key: '{key}'}}}}\n"
+        f"general_settings: {{master_key: '{key}'}}\n"
     )
-    output = written(manifest.value for manifest in found.manifests)
-    [secret] = load_text("x", output, environ={"HOME": "/elsewhere"}).secrets.values()
-    assert secret.values == {"api-key": "$(HOME)"}
+    assert [each.line for each in found.findings if each.severity == "error"] == [2, 3]
+    assert "HOME" not in written(manifest.value for manifest in found.manifests)
+    assert objects(found, "ApiKey") == {}
 
 
 def test_aws_keys_a_role_and_a_bearer_token() -> None:

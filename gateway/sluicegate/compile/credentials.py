@@ -28,6 +28,7 @@ from sluicegate.config import (
     Upstream,
     VertexAIUpstream,
 )
+from sluicegate.resources.documents import PLACEHOLDER
 from sluicegate.resources.objects import ResourceRef, Secret, SecretRef
 from sluicegate.resources.validation import as_mapping
 from sluicegate.resources.yaml_documents import FieldPath
@@ -128,6 +129,12 @@ def entry_text(secret: Secret, key: str, path: FieldPath) -> Text:
         findings = (Finding(None, "TrailingNewline", message, path, "warning"),)
     if not value:
         return Text(None, _unresolved("SecretKeyMissing", f"{place} is empty", path))
+    if PLACEHOLDER.fullmatch(value) is not None:
+        message = (
+            f"{place} holds a variable's name in place of the key: in a folder of manifests write "
+            "$(NAME) in stringData; in a cluster the Secret holds the key itself"
+        )
+        return Text(None, _unresolved("SecretKeyMissing", message, path))
     return Text(value, findings)
 
 

@@ -8,6 +8,7 @@ import re
 from sluicegate.litellm_config.findings import Place, SourceFile
 from sluicegate.litellm_config.secrets import Keyring
 from sluicegate.litellm_config.values import FromVariable, Section
+from sluicegate.resources.documents import PLACEHOLDER
 
 _NAME = "litellm-master-key"
 _VARIABLE = "LITELLM_MASTER_KEY"
@@ -47,6 +48,9 @@ def add_master_key(general: Section, keyring: Keyring, first: SourceFile) -> Non
         text = key.text
     if _HASHABLE.fullmatch(text) is None:
         findings.error(place, "must be up to 512 printable ASCII characters")
+        return
+    if PLACEHOLDER.fullmatch(text) is not None:
+        findings.error(place, "must be a key, or os.environ/NAME for a variable")
         return
     if _KEY.fullmatch(text) is None:
         findings.warning(

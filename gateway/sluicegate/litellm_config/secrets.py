@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from sluicegate.litellm_config.findings import Findings, Place
 from sluicegate.litellm_config.naming import Names, slug
 from sluicegate.litellm_config.values import Credential, FromVariable, Literal
-from sluicegate.resources.documents import CREDENTIAL_LABEL
+from sluicegate.resources.documents import CREDENTIAL_LABEL, PLACEHOLDER
 from sluicegate.resources.manifest import API_VERSION
 from sluicegate.resources.yaml_documents import JsonValue
 
@@ -65,7 +65,7 @@ class Keyring:
             aws = {"secretRef": {"name": self._secret(values, place, f"{owner}-aws")}, **aws}
         return self._through_key({"aws": aws}, place, f"{owner}-aws")
 
-    def google(self, value: Credential, place: Place, owner: str) -> JsonObject | None:
+    def google(self, value: Credential, place: Place, owner: str) -> JsonObject:
         """`spec.credentials` for a Google credential file."""
         if isinstance(value, Literal):
             self._findings.warning(place, _LITERAL)
@@ -89,6 +89,9 @@ class Keyring:
             self._findings.error(
                 place, "must be a key: one line of printable ASCII without white space"
             )
+            return False
+        if PLACEHOLDER.fullmatch(value.text) is not None:
+            self._findings.error(place, "must be a key, or os.environ/NAME for a variable")
             return False
         self._findings.warning(place, _LITERAL)
         return True

@@ -65,9 +65,10 @@ class Environment:
             text = self._written.get(name)
             if text is None:
                 return FromVariable(name)
-            if not text.startswith(_REFERENCE):
+            referred = text.removeprefix(_REFERENCE)
+            if referred == text or _VARIABLE.fullmatch(referred) is None:
                 return Literal(text)
-            name = text.removeprefix(_REFERENCE)
+            name = referred
         return FromVariable(name)  # they refer to each other in a circle
 
     def get(self, name: str) -> str | None:

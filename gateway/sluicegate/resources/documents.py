@@ -30,6 +30,8 @@ from sluicegate.resources.yaml_documents import (
 )
 
 CREDENTIAL_LABEL = "sluicegate.dev/credential"
+# What stands for a key in a shell, a pod's template, LiteLLM: as a key, anybody would guess it.
+PLACEHOLDER = re.compile(r"\$(\([^()]*\)|\{[^{}]*\}|[A-Z_][A-Z0-9_]*)|os\.environ/.*", re.ASCII)
 KINDS = ("ModelDeployment", "ApiKey")
 _NAME = re.compile(SUBDOMAIN, re.ASCII)
 _NAMESPACE = re.compile(LABEL, re.ASCII)
