@@ -297,10 +297,10 @@ def test_any_model_and_what_costs_nothing_need_no_price(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("provider", "parameters", "told"),
     [
-        ("echo: {}", "defaults: {temprature: 0}", "Unknown parameter: 'temprature'"),
+        ("echo: {}", "defaults: {temperatures: 0}", "Unknown parameter: 'temperatures'"),
         ("anthropic: {model: claude-sonnet-4-5}", "overrides: {temperature: 9}", "a value <= 2"),
         ("openai: {model: gpt-4.1, api: ChatCompletions}", "defaults: {max_tokens: 9}", "Unknown"),
-        ("openai: {model: gpt-4.1}", "defaults: {temprature: 0}", None),
+        ("openai: {model: gpt-4.1}", "defaults: {temperatures: 0}", None),
         ("echo: {}", "defaults: {tool_choice: required, temperature: 0}", None),
         ("echo: {}", "overrides: {temperature: null, no_such_thing: null}", None),
     ],
