@@ -43,6 +43,7 @@ _SPELLED: Mapping[str, str] = MappingProxyType(
         "function_call_output.media": "images and files in a tool's output",
         "reasoning": "`reasoning` items",
         "web_search_call": "`web_search_call` items",
+        "image_generation_call": "`image_generation_call` items",
         "item_reference": "`item_reference`, `compaction` items",
         "items.other": "other items",
         "stored": "`previous_response_id`, `conversation`, `background`, `prompt`",

@@ -16,6 +16,7 @@ from event_grammar import check_answer, output_texts, read_frames, read_stream
 from sluicegate.api.answer import Echo, echo
 from sluicegate.api.outcome import answer_outcome, terminal_outcome
 from sluicegate.api.output import FileCitation, LogProb, TopLogProb, UrlCitation
+from sluicegate.api.output_image import NO_IMAGE, MadeImage
 from sluicegate.api.parameters import decode_parameters
 from sluicegate.api.request import decode_request
 from sluicegate.api.stream import ResponseStream, fold
@@ -128,12 +129,13 @@ def test_every_kind_of_output() -> None:
         lambda: building.function_call("call_2", "g", "space"),
         lambda: building.custom_tool_call("call_3", "c"),
         lambda: building.call_delta("any text"),
+        lambda: building.image(MadeImage("iVBORw0KGgo=")),
         lambda: building.text("end"),
         lambda: building.finish(USAGE, service_tier="priority", model="resolved"),
     ]
     events = [event for step in steps for event in step()]
     response = judged(events)
-    reasoning, message, first, second, custom, last = response["output"]
+    reasoning, message, first, second, custom, image, last = response["output"]
     assert [part["text"] for part in reasoning["summary"]] == ["first", "second"]
     assert reasoning["content"] == [{"type": "reasoning_text", "text": "raw"}]
     assert reasoning["encrypted_content"] == "sealed"
@@ -145,6 +147,7 @@ def test_every_kind_of_output() -> None:
     assert (first["arguments"], first["call_id"]) == ('{"a":1}', "call_1")
     assert (second["arguments"], second["namespace"]) == ("{}", "space")
     assert (custom["type"], custom["input"]) == ("custom_tool_call", "any text")
+    assert (image["status"], image["result"]) == ("completed", "iVBORw0KGgo=")
     assert last["content"][0]["text"] == "end"
     assert (response["service_tier"], response["model"]) == ("priority", "resolved")
     assert as_the_sdk_accumulates(events) == said(response["output"])
@@ -234,7 +237,7 @@ def test_nothing_follows_the_terminal_event() -> None:
         assert building.reasoning() == building.end_item() == building.end_summary() == []
         assert building.encrypted_reasoning("x") == building.reasoning_summary("x") == []
         assert building.annotation(FileCitation("f", "f", 0)) == []
-        assert building.custom_tool_call("c", "f") == []
+        assert building.custom_tool_call("c", "f") == building.image(NO_IMAGE) == []
 
 
 def test_arguments_need_a_call() -> None:

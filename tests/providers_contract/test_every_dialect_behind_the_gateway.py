@@ -109,6 +109,10 @@ def bedrock() -> Dialect:
     begun = aws_wire.event("messageStart", {"role": "assistant"}) + aws_wire.event(
         "contentBlockDelta", {**at, "delta": {"text": "He"}}
     )
+    image = aws_wire.event(
+        "contentBlockDelta",
+        {"contentBlockIndex": 1, "delta": {"image": {"source": {"bytes": "iVBORw0KGgo="}}}},
+    )
     end = (
         aws_wire.event("contentBlockStop", at)
         + aws_wire.event("messageStop", {"stopReason": "end_turn"})
@@ -124,7 +128,7 @@ def bedrock() -> Dialect:
         BedrockUpstream("us.amazon.nova-micro-v1:0", region="us-east-1"),
         ("authorization", f"Bearer {SECRET}"),
         "/model/us.amazon.nova-micro-v1%3A0/converse-stream",
-        {"text": ({}, begun + end)},
+        {"text": ({}, begun + end), "image": ({}, begun + image + end)},
         {"output": {"message": told}, "stopReason": "tool_use", "usage": usage},
         begun,
         end,

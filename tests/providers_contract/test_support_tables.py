@@ -125,6 +125,9 @@ PROBES: dict[str, dict[str, Any]] = {
     | {"tools": [FUNCTION]},
     "reasoning": items({"type": "reasoning", "id": "rs_1", "summary": []}),
     "web_search_call": items({"type": "web_search_call", "id": "ws_1", "status": "completed"}),
+    "image_generation_call": items(
+        {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AAAA"}
+    ),
     "item_reference": items({"type": "compaction", "encrypted_content": "x"}),
     "items.other": items({"type": "shell_call", "id": "sh_1"}),
     "stored": parameter("previous_response_id", "resp_1"),

@@ -69,7 +69,7 @@ def test_content_that_is_not_there(content: JsonObject | None) -> None:
 def test_parts_of_tomorrow_are_skipped() -> None:
     parts: list[JsonObject] = [
         {"executableCode": {"language": "PYTHON", "code": "1"}},
-        {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
+        {"inlineData": {"mimeType": "audio/wav", "data": "AAAA"}},
         {"somethingNew": [1]},
         text("Hello"),
     ]

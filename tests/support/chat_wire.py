@@ -144,6 +144,11 @@ def calls(*pieces: JsonObject) -> bytes:
     return b"".join(chunk({"tool_calls": [one]}) for one in pieces)
 
 
+def image(data: str, kind: str = "image/png") -> JsonObject:
+    """An image as OpenRouter sends it."""
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}}
+
+
 def call(index: int, name: str, *fragments: str, id_: str = "") -> bytes:
     """A call as OpenAI sends it: id and name first, then the arguments in pieces."""
     first = piece("", index=index, name=name, id_=id_ or f"call_{index}")
@@ -186,6 +191,14 @@ SCRIPTS: Mapping[str, tuple[JsonObject, bytes]] = {
     "custom tool": (
         {"tools": [CUSTOM]},
         start() + call(0, "patch", '{"inp', 'ut": "*** Be', 'gin\\n\\u00e9"}') + end("tool_calls"),
+    ),
+    "images": (
+        {},
+        start()
+        + texts("Two: ")
+        + chunk({"content": "", "images": [image("iVBORw0KGgo="), image("iVBORw0KGgo=")]})
+        + texts("Done.")
+        + end(),
     ),
     "refused": ({}, start() + chunk({"refusal": "Not "}) + chunk({"refusal": "that."}) + end()),
     "logprobs": (

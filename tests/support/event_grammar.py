@@ -4,6 +4,7 @@ Independent of the code that builds streams: it reads bytes, and keeps its own b
 returns the Response object of the terminal event, so a test can go on with what was said.
 """
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
@@ -57,6 +58,10 @@ CALL_EVENTS = {
 }
 SEARCH_EVENTS = tuple(
     f"response.web_search_call.{state}" for state in ("in_progress", "searching", "completed")
+)
+IMAGE_EVENTS = tuple(
+    f"response.image_generation_call.{state}"
+    for state in ("in_progress", "generating", "completed")
 )
 DELTAS = {events[0]: kind for kind, events in PART_EVENTS.items()}
 DONES = {events[1]: kind for kind, events in PART_EVENTS.items()}
@@ -143,6 +148,7 @@ def _check_item(item: JsonObject) -> None:
         "custom_tool_call": "ctc_",
         "reasoning": "rs_",
         "web_search_call": "ws_",
+        "image_generation_call": "ig_",
     }
     assert item["id"].startswith(prefixes[item["type"]])
     assert [key for key in OMITTED_WHEN_NULL if key in item and item[key] is None] == []
@@ -156,6 +162,9 @@ def _check_item(item: JsonObject) -> None:
         assert 1 <= len(item["call_id"]) <= 64
         if item["type"] == "function_call" and item["status"] == "completed":
             assert isinstance(json.loads(item["arguments"]), dict)
+    elif item["type"] == "image_generation_call":
+        assert (item["result"] is not None) == (item["status"] == "completed")
+        assert base64.b64decode(item["result"] or "AA==", validate=True)
 
 
 class _Book:
@@ -170,7 +179,7 @@ class _Book:
         self.annotations: list[JsonObject] = []
         self.text = ""
         self.text_done = False
-        self.searched: list[str] = []  # events of the open search
+        self.steps: list[str] = []  # events of the open search or image
         self.errors = 0
 
     def _lifecycle(self, response: JsonObject) -> tuple[str, int]:
@@ -206,7 +215,7 @@ class _Book:
         assert self.item.get("summary", []) == []
         assert self.item.get("arguments", "") == self.item.get("input", "") == ""
         self.parts, self.text, self.text_done = [], "", False
-        self.searched = []
+        self.steps = []
 
     def _end_item(self, event: JsonObject) -> None:
         added, done = self.item, event["item"]
@@ -218,7 +227,9 @@ class _Book:
         _check_item(done)
         assert done.get("status") in {None, "completed", "incomplete", *_failed(done)}
         if done["type"] == "web_search_call":
-            assert self.searched == list(SEARCH_EVENTS)
+            assert self.steps == list(SEARCH_EVENTS)
+        elif done["type"] == "image_generation_call":
+            assert self.steps == list(IMAGE_EVENTS[: 3 if done["status"] == "completed" else 2])
         elif done["type"] in CALL_EVENTS:
             assert self.text_done
             assert done[CALL_EVENTS[done["type"]][2]] == self.text
@@ -254,7 +265,10 @@ class _Book:
             self.text_done = True
         elif kind in SEARCH_EVENTS:
             assert item["type"] == "web_search_call"
-            self.searched.append(kind)
+            self.steps.append(kind)
+        elif kind in IMAGE_EVENTS:
+            assert item["type"] == "image_generation_call"
+            self.steps.append(kind)
         else:
             self._in_part(event)
 
@@ -332,8 +346,8 @@ class _Book:
 
 
 def _failed(item: JsonObject) -> set[str]:
-    """A search has no word for one that was cut short but `failed`."""
-    return {"failed"} if item["type"] == "web_search_call" else set()
+    """A search or an image has no word for one that was cut short but `failed`."""
+    return {"failed"} if item["type"] in {"web_search_call", "image_generation_call"} else set()
 
 
 def _text(part: JsonObject) -> str:

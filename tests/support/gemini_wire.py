@@ -147,6 +147,11 @@ def piece(path: str, *, more: bool = False, **value: object) -> JsonObject:
     return {"functionCall": {"partialArgs": [argument], "willContinue": True}}
 
 
+def image(data: str, kind: str = "image/png", signature: str | None = None) -> JsonObject:
+    part: JsonObject = {"inlineData": {"mimeType": kind, "data": data}}
+    return part if signature is None else {**part, "thoughtSignature": signature}
+
+
 END = said(text(""), finish="STOP")
 GROUNDING: JsonObject = {
     "webSearchQueries": ["otters", "where otters swim"],
@@ -210,6 +215,13 @@ SCRIPTS: Mapping[str, tuple[JsonObject, bytes]] = {
         )
         + said({"toolResponse": {"toolType": "GOOGLE_SEARCH_WEB", "id": "t1"}})
         + said(call("weather", {}, SIGNATURE))
+        + END,
+    ),
+    "images": (
+        {},
+        said(text("Two: "), image("iVBORw0KGgo=", signature=SIGNATURE))
+        + said(image("/9j/4AAQ", "image/jpeg"))
+        + said(text("Done."))
         + END,
     ),
     "the reason in every chunk": (

@@ -35,6 +35,7 @@ from sluicegate.api.output import (
     SearchItem,
     draft,
 )
+from sluicegate.api.output_image import MadeImage, image_item
 from sluicegate.api.sealed import REASONING_ID
 from sluicegate.model import ApiError, Event, Usage
 
@@ -244,6 +245,17 @@ class ResponseStream:
             return []
         item.found(urls, failed=failed)
         return self._close("completed")
+
+    # ---------------------------------------------------------------------------------- images
+
+    def image(self, image: MadeImage) -> list[Event]:
+        """An image that the model made, whole, or the word that there is none to be read."""
+        if self._ended:
+            return []
+        events = self._make_room()
+        drafts, item = image_item(self._new_id("ig"), len(self._items), image)
+        self._items.append(item)
+        return events if self._whole else events + self._number(drafts)
 
     # ---------------------------------------------------------------------------------- inside
 

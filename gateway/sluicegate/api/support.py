@@ -89,6 +89,7 @@ CONTENT = (
     "function_call_output.media",
     "reasoning",
     "web_search_call",
+    "image_generation_call",
     "item_reference",
     "items.other",
     "stored",

@@ -12,9 +12,16 @@ from typing import Literal
 
 from sluicegate.api.custom_input import CustomInput
 from sluicegate.api.output import UrlCitation
+from sluicegate.api.output_image import NO_IMAGE, MadeImage
 from sluicegate.api.stream import ResponseStream
 from sluicegate.model import Event
-from sluicegate.providers.bedrock.reading import Citation, ContentBlock, ReasoningDelta, ToolUse
+from sluicegate.providers.bedrock.reading import (
+    Citation,
+    ContentBlock,
+    Image,
+    ReasoningDelta,
+    ToolUse,
+)
 from sluicegate.providers.bedrock.request import Prepared
 from sluicegate.providers.bedrock.sealing import sealed_redacted, sealed_text
 from sluicegate.providers.contract import UpstreamStreamError
@@ -25,12 +32,37 @@ _MOST_REASONING = 32 * 1024 * 1024  # characters of one block that are kept for 
 _LONGEST_CALL_ID = 64
 
 
+class _OpenImage:
+    """An image that comes in pieces."""
+
+    __slots__ = ("_format", "_pieces", "broken")
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._format = ""
+        self._pieces: list[bytes] = []
+
+    def take(self, image: Image) -> None:
+        """More of it. Raises UpstreamStreamError."""
+        self._format = image.format or self._format
+        self.broken = self.broken or image.error is not None
+        if image.source is not None and image.source.bytes:
+            self._pieces.append(_decoded(image.source.bytes, "an image"))
+
+    def made(self) -> MadeImage:
+        """All of it."""
+        if self.broken or not self._pieces:
+            return NO_IMAGE
+        return MadeImage(base64.b64encode(b"".join(self._pieces)).decode(), f"image/{self._format}")
+
+
 class BlockWriter:
     """Writes the blocks of one answer into its stream."""
 
     __slots__ = (
         "_calls",
         "_custom",
+        "_image",
         "_index",
         "_kind",
         "_length",
@@ -48,9 +80,10 @@ class BlockWriter:
         self._stream = stream
         self._prepared = prepared
         self._index = -1  # of the open block
-        self._kind: Literal["", "text", "reasoning", "call", "answer", "skipped"] = ""
+        self._kind: Literal["", "text", "reasoning", "call", "answer", "image", "skipped"] = ""
         self._calls = 0
         self._custom: CustomInput | None = None  # of the open call, where it is a custom tool's
+        self._image = _OpenImage()
         self._thought: list[str] = []  # of the open reasoning, for its seal
         self._seen = 0  # characters of it
         self._signature = ""
@@ -120,10 +153,16 @@ class BlockWriter:
         if delta.signature:
             self._signature += delta.signature
         if delta.redacted_content:
-            try:
-                self._redacted.append(base64.b64decode(delta.redacted_content, validate=True))
-            except (binascii.Error, ValueError) as error:
-                raise UpstreamStreamError("redacted reasoning that is not base64") from error
+            self._redacted.append(_decoded(delta.redacted_content, "redacted reasoning"))
+        return events
+
+    def image(self, index: int, image: Image) -> list[Event]:
+        """More of an image, which is told when it is whole. Raises UpstreamStreamError."""
+        events: list[Event] = []
+        if index != self._index or self._kind != "image":
+            events = self._enter(index, "image")
+            self._image = _OpenImage()
+        self._image.take(image)
         return events
 
     def citation(self, citation: Citation) -> list[Event]:
@@ -141,6 +180,7 @@ class BlockWriter:
 
     def finish(self, *, cut: bool) -> list[Event]:
         """No more blocks. `cut`: the last of them may not be complete."""
+        self._image.broken = self._image.broken or cut
         events = self._leave()
         return events if cut else events + self._say_empty()
 
@@ -168,6 +208,8 @@ class BlockWriter:
             events = self.text(index, "".join(piece.text for piece in cited.content))
             for citation in cited.citations:
                 events += self.citation(citation)
+        elif block.image is not None:
+            events = self.image(index, block.image)
         else:
             return []
         return events + self.stop(index)
@@ -175,13 +217,13 @@ class BlockWriter:
     # --------------------------------------------------------------------------------- inside
 
     def _enter(
-        self, index: int, kind: Literal["text", "reasoning", "call", "skipped"]
+        self, index: int, kind: Literal["text", "reasoning", "call", "image", "skipped"]
     ) -> list[Event]:
         """Leave the block before this one; it has had its stop, or never gets one."""
         events = self._leave()
         events += self._say_empty()
         self._index, self._kind = index, kind
-        if kind in {"reasoning", "call"}:
+        if kind in {"reasoning", "call", "image"}:
             self._length = 0  # the next text begins a message of its own
         self._started = self._length
         return events
@@ -194,6 +236,8 @@ class BlockWriter:
         if kind == "call" and self._custom is not None:
             rest, self._custom = self._custom.close(), None
             return self._stream.call_delta(rest)
+        if kind == "image":
+            return self._stream.image(self._image.made())
         return []
 
     def _say_empty(self) -> list[Event]:
@@ -227,3 +271,10 @@ class BlockWriter:
         self._thought, self._redacted = [], []
         self._signature, self._seen = "", 0
         return events
+
+
+def _decoded(text: str, what: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UpstreamStreamError(f"{what} that is not base64") from error

@@ -32,7 +32,7 @@ class ConverseReader:
                 return self._delta(reading.block_delta.decode(payload))
             case "contentBlockStart":
                 begun = reading.block_start.decode(payload)
-                return self._blocks.start(begun.content_block_index, begun.start.tool_use)
+                return self._start(begun)
             case "contentBlockStop":
                 return self._blocks.stop(reading.block_stop.decode(payload).content_block_index)
             case "messageStart":
@@ -63,6 +63,11 @@ class ConverseReader:
         self.ended = True
         return self._stream.fail(error, self._usage)
 
+    def _start(self, event: reading.ContentBlockStart) -> list[Event]:
+        if event.start.image is not None:
+            return self._blocks.image(event.content_block_index, event.start.image)
+        return self._blocks.start(event.content_block_index, event.start.tool_use)
+
     def _delta(self, event: reading.ContentBlockDelta) -> list[Event]:
         delta, index = event.delta, event.content_block_index
         if delta.text is not None:
@@ -73,6 +78,8 @@ class ConverseReader:
             return self._blocks.reasoning(index, delta.reasoning_content)
         if delta.citation is not None:
             return self._blocks.citation(delta.citation)
+        if delta.image is not None:
+            return self._blocks.image(index, delta.image)
         return []
 
     def _finish(self, metadata: reading.Metadata) -> list[Event]:

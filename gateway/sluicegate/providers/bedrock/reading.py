@@ -81,6 +81,20 @@ class ToolUse(In, frozen=True):
     input: Raw = Raw(b"{}")
 
 
+class ImageSource(In, frozen=True):
+    """Base64; the other kind of source is not asked for."""
+
+    bytes: str | None = None
+
+
+class Image(In, frozen=True):
+    """An image: whole, its start (the format) or a piece (the source). `error`: it went wrong."""
+
+    format: str = ""
+    source: ImageSource | None = None
+    error: object = None
+
+
 # ------------------------------------------------------------------------------------------ whole
 
 
@@ -118,6 +132,7 @@ class ContentBlock(In, frozen=True):
     tool_use: ToolUse | None = None
     reasoning_content: ReasoningContent | None = None
     citations_content: CitationsContent | None = None
+    image: Image | None = None
 
 
 class Message(In, frozen=True):
@@ -149,6 +164,7 @@ class BlockStart(In, frozen=True):
     """Text and reasoning have no start."""
 
     tool_use: ToolUse | None = None
+    image: Image | None = None
 
 
 class ContentBlockStart(In, frozen=True):
@@ -179,6 +195,7 @@ class Delta(In, frozen=True):
     tool_use: ToolUseDelta | None = None
     reasoning_content: ReasoningDelta | None = None
     citation: Citation | None = None
+    image: Image | None = None
 
 
 class ContentBlockDelta(In, frozen=True):

@@ -69,6 +69,7 @@ CONTENT_SUPPORT: SupportTable = MappingProxyType(
         "web_search_call": Row(
             Support.HINT, "left out: what it found is in the answer that followed"
         ),
+        "image_generation_call": Row(Support.UNSUPPORTED),
         "item_reference": Row(Support.REFUSED),
         "items.other": Row(Support.UNSUPPORTED),
         "stored": Row(Support.REFUSED),

@@ -1,6 +1,7 @@
 """A chat completion, chunk by chunk, as events of the Responses API.
 
-Reasoning becomes a reasoning item with its text, content a message, each call an item of its own.
+Reasoning becomes a reasoning item with its text, content a message, each call and each image an
+item of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from sluicegate.api.answer import IncompleteReason
+from sluicegate.api.media import is_web_address
 from sluicegate.api.output import LogProb, UrlCitation
+from sluicegate.api.output_image import image_of_uri
 from sluicegate.api.stream import ResponseStream
 from sluicegate.model import ApiError, Event
 from sluicegate.wires.chat_completions import said
@@ -34,7 +37,7 @@ _BROKEN = frozenset({"error", "insufficient_system_resource", "abort", "network_
 class _Later(NamedTuple):
     """What was said while a call was not whole."""
 
-    kind: Literal["text", "refusal", "reasoning"]
+    kind: Literal["text", "refusal", "reasoning", "image"]
     text: str
     logprobs: Sequence[LogProb] = ()
 
@@ -133,6 +136,8 @@ class CompletionReader:
             events += self._say("refusal", delta.refusal)
         if delta.annotations:
             events += self._cite(delta.annotations)
+        for image in delta.images or ():
+            events += self._show(said.address_of(image))
         if delta.tool_calls:
             events += self._leave_reasoning()
             for call in delta.tool_calls:
@@ -193,12 +198,26 @@ class CompletionReader:
         events += self._out().text(text, logprobs)
         return events + self._release_citations()
 
+    def _show(self, address: str) -> list[Event]:
+        """An image. Nothing is fetched, so one that is elsewhere becomes a link in the text."""
+        if is_web_address(address):
+            return self._say("text", f"![image]({address})")
+        events = self._leave_reasoning()
+        if not self._calls.settle():
+            self._later.append(_Later("image", address))
+            return events
+        events += self._calls.leave()
+        self._kind = "none"
+        return events + self._out().image(image_of_uri(address))
+
     def _parts(self, content: Sequence[said.Part]) -> list[Event]:
         events: list[Event] = []
         for part in content:
             if part.type == "thinking":
                 thinking = said.thinking_of(part)
                 events += self._think(thinking, "reasoning_content") if thinking else []
+            elif part.image_url is not None:
+                events += self._show(said.address_of(part))
             elif part.text:
                 events += self._say("text", part.text)
         return events
@@ -229,6 +248,8 @@ class CompletionReader:
         for kind, text, logprobs in later:
             if kind == "reasoning":
                 events += self._think(text, self._member)
+            elif kind == "image":
+                events += self._show(text)
             else:
                 events += self._say(kind, text, logprobs)
         return events + self._leave_reasoning()

@@ -36,12 +36,25 @@ class ToolCall(Struct, gc=False):
     function: Function | None = None
 
 
+class ImageUrl(Struct, gc=False):
+    """Where an image is: a data URI as a rule."""
+
+    url: str = ""
+
+
+class Image(Struct, gc=False):
+    """An image that the model made, as OpenRouter and LiteLLM send it."""
+
+    image_url: ImageUrl | str | None = None
+
+
 class Part(Struct, gc=False):
     """Content in parts, as Mistral sends it: text, or thinking with texts of its own."""
 
     type: str = ""
     text: str = ""
     thinking: object = None
+    image_url: ImageUrl | str | None = None
 
 
 class UrlCitation(Struct, gc=False):
@@ -70,6 +83,7 @@ class Delta(Struct, gc=False):
     tool_calls: list[ToolCall] | None = None
     function_call: Function | None = None  # the older form of a single call
     annotations: list[Annotation] | None = None
+    images: list[Image | str] | None = None
 
 
 class Tokens(Struct, gc=False):
@@ -155,6 +169,14 @@ def thinking_of(part: Part) -> str:
         cast("Mapping[str, object]", one).get("text") for one in inner if isinstance(one, dict)
     ]
     return "".join(text for text in texts if isinstance(text, str))
+
+
+def address_of(image: Image | Part | str) -> str:
+    """The data URI or the URL of an image; empty where it has none."""
+    where = image if isinstance(image, str) else image.image_url
+    if isinstance(where, ImageUrl):
+        return where.url
+    return where or ""
 
 
 def logprobs_of(value: Raw | UnsetType) -> tuple[LogProb, ...]:

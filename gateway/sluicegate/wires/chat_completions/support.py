@@ -66,6 +66,7 @@ CONTENT_SUPPORT: SupportTable = MappingProxyType(
             _MAPPED, "goes back beside calls, until the user speaks; that of others is left out"
         ),
         "web_search_call": Row(_HINT, "left out: what it found is in the answer that followed"),
+        "image_generation_call": Row(_UNSUPPORTED),
         "item_reference": Row(_UNSUPPORTED),
         "items.other": Row(_UNSUPPORTED),
         "stored": Row(_REFUSED),

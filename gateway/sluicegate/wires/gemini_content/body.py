@@ -38,9 +38,10 @@ class Blob(_Wire, frozen=True):
 
 
 class InlinePart(_Wire, frozen=True):
-    """An image or a file within the request."""
+    """An image or a file within the request; one that the model made may be signed."""
 
     inline_data: Blob
+    thought_signature: str | None = None
 
 
 class FileData(_Wire, frozen=True):

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-from sluicegate.api.invalid import invalid
+import msgspec
+from msgspec import Raw, Struct
+
+from sluicegate.api.invalid import invalid, refuse
 from sluicegate.api.items import (
     InputFile,
     InputImage,
@@ -64,6 +67,27 @@ def texts(content: str | Iterable[MessagePart], where: str) -> list[TextPart]:
         if text:
             found.append(TextPart(text))
     return found
+
+
+class _ImageCall(Struct, frozen=True):
+    result: str | None = None
+    output_format: str | None = None
+
+
+_image_call = msgspec.json.Decoder(_ImageCall)
+
+
+def made_image(item: Raw, where: str) -> Blob | None:
+    """The image of an image_generation_call, None of one that failed. Raises ApiError (400)."""
+    try:
+        call = _image_call.decode(item)
+    except msgspec.ValidationError as error:
+        refuse(error, where)
+    if not call.result:
+        return None
+    declared = f"image/{call.output_format or 'png'}"  # png: what OpenAI makes unless asked
+    media = Media(declared, base64_text(call.result, f"{where}.result"))
+    return Blob(image_type(media) or declared, media.data)
 
 
 def _text(part: MessagePart) -> str | None:

@@ -31,6 +31,7 @@ from sluicegate.api.omissions import Omissions
 from sluicegate.wires.call_input import call_input
 from sluicegate.wires.gemini_content import body
 from sluicegate.wires.gemini_content.body import (
+    Blob,
     CallPart,
     Content,
     FunctionOutput,
@@ -42,7 +43,7 @@ from sluicegate.wires.gemini_content.body import (
     TextPart,
 )
 from sluicegate.wires.gemini_content.capabilities import Capabilities
-from sluicegate.wires.gemini_content.content import parts, texts
+from sluicegate.wires.gemini_content.content import made_image, parts, texts
 from sluicegate.wires.gemini_content.thinking import SKIP_SIGNATURE, Signed
 
 # The API wants the user to begin, and newer models want it to end; nothing is put in the user's
@@ -127,6 +128,8 @@ class _Told:
                 self._reasoning(self._signed.get(index))
             case OpaqueItem(type="web_search_call"):
                 pass  # what it found is in the answer that followed
+            case OpaqueItem(type="image_generation_call", raw=raw):
+                self._image(made_image(raw, where))
             case OpaqueItem(type=kind):
                 omissions.unsupported(where, f"items of type '{kind}' are not supported")
             case Compaction() | CompactionTrigger() | ItemReference():
@@ -192,6 +195,16 @@ class _Told:
             self._ahead = signed.signature
         else:
             self._turn("model").parts.append(TextPart("", signed.signature))
+
+    def _image(self, image: Blob | None) -> None:
+        """One that the model made; models that sign refuse it without a signature."""
+        if image is None:
+            return
+        turn = self._turn("model")
+        signature, self._ahead = self._ahead, None
+        if signature is None and self._reader.model.signatures:
+            signature = SKIP_SIGNATURE
+        turn.parts.append(InlinePart(image, signature))
 
     def _call(self, item: FunctionCall | CustomToolCall) -> None:
         name = self._reader.wire_name(item.name, item.namespace)

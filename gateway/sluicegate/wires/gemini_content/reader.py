@@ -1,8 +1,9 @@
 """A `generateContent` answer, chunk by chunk, as events of the Responses API.
 
 Thoughts become a reasoning item, text a message, a function call a function call (or a custom one),
-a search of the API a web_search_call. A signature becomes the sealed content of a reasoning item
-right before what it signs, or, of a text that is told already, right after it.
+an image an image_generation_call, a search of the API a web_search_call. A signature becomes the
+sealed content of a reasoning item right before what it signs, or, of a text that is told already,
+right after it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from msgspec import Raw
 
 from sluicegate.api.custom_input import CustomInput
 from sluicegate.api.output import LogProb, TopLogProb
+from sluicegate.api.output_image import image_of_base64
 from sluicegate.api.stream import ResponseStream
 from sluicegate.api.toolset import Origin
 from sluicegate.model import ApiError, Event, UpstreamStreamError
@@ -36,7 +38,7 @@ _DONE = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED"})
 _LONGEST_CALL_ID = 64
 _LONGEST_WHY = 500  # characters
 _UNLIKELY = -9999.0  # as OpenAI writes a logarithm that has no number
-_Kind: TypeAlias = Literal["", "text", "thought", "call"]
+_Kind: TypeAlias = Literal["", "text", "thought", "call", "image"]
 
 
 class _OpenCall:
@@ -182,6 +184,8 @@ class ContentReader:
         signature = part.thought_signature or None  # one that is empty signs nothing
         if part.function_call is not None:
             return self._function_call(part.function_call, signature)
+        if part.image is not None:
+            return self._image(part.image, signature)
         if part.thought:
             return self._thought(part.text or "", signature)
         if part.text is not None:
@@ -219,7 +223,12 @@ class ContentReader:
             events += self._out().text(text, likely)
         return events
 
-    def _begin(self, kind: Literal["text", "thought", "call"]) -> list[Event]:
+    def _image(self, image: said.Blob, signature: str | None) -> list[Event]:
+        events = [] if signature is None else self._before(Signed(signature, ahead=True))
+        events += self._begin("image")
+        return events + self._out().image(image_of_base64(image.data, image.mime_type))
+
+    def _begin(self, kind: Literal["text", "thought", "call", "image"]) -> list[Event]:
         """Another kind of item begins: the open one ends."""
         events = self._end_call()
         if self._kind != kind or kind == "call":

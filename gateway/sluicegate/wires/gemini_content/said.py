@@ -37,6 +37,13 @@ class FunctionCall(_Wire):
     will_continue: bool = False
 
 
+class Blob(_Wire):
+    """Bytes in base64."""
+
+    mime_type: str = ""
+    data: str = ""
+
+
 class Part(_Wire):
     """One piece of the answer. The last two are of the API's own tools."""
 
@@ -44,6 +51,7 @@ class Part(_Wire):
     thought: bool = False
     thought_signature: str | None = None
     function_call: FunctionCall | None = None
+    inline_data: Blob | None = None
     tool_call: Raw | UnsetType = UNSET
     tool_response: Raw | UnsetType = UNSET
 
@@ -51,6 +59,14 @@ class Part(_Wire):
     def is_own_tool(self) -> bool:
         """Whether it is of a tool that the API runs by itself."""
         return self.tool_call is not UNSET or self.tool_response is not UNSET
+
+    @property
+    def image(self) -> Blob | None:
+        """The image that it is. One within thoughts is a draft of another."""
+        held = self.inline_data
+        if held is None or self.thought or not held.mime_type.startswith("image/"):
+            return None
+        return held
 
 
 class Content(_Wire):

@@ -80,6 +80,7 @@ CONTENT_SUPPORT: SupportTable = MappingProxyType(
         ),
         "reasoning": Row(_MAPPED, "signatures of the same provider and model; other are left out"),
         "web_search_call": Row(_HINT, "left out: what it found is in the answer that followed"),
+        "image_generation_call": Row(_MAPPED, "an image of the model's turn, with its signature"),
         "item_reference": Row(_UNSUPPORTED),
         "items.other": Row(_UNSUPPORTED),
         "stored": Row(_REFUSED),
