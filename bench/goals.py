@@ -232,7 +232,7 @@ GOALS: tuple[Goal, ...] = (
             at_least=True,
             figure=_accounting_ratio(workload, by_cpu=by_cpu),
         )
-        for workload, what in zip(accounting.WORKLOADS, ("JSON", "streams"), strict=True)
+        for workload, what in accounting.WORKLOADS.items()
         for by_cpu in (False, True)
     ),
     Goal(

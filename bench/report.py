@@ -143,7 +143,7 @@ def _accounting(run: Run, workload: Workload) -> Table:
     ]
     unit = "streams/s" if workload.streams else "requests/s"
     return Table(
-        f"Limits, a budget and the ledger: {_TITLES[workload]}",
+        f"Limits, a budget and the ledger: {accounting.WORKLOADS[workload]}",
         ("", unit, "÷ without", "CPU µs each", "÷ without", "limited by"),
         tuple(rows),
         _remarks(run, scenario),

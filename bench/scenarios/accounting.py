@@ -1,7 +1,9 @@
 """What accounting costs: the same gateway with all of it and without what can be left out."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 from bench import measure
 from bench.calls import Workload
@@ -9,7 +11,15 @@ from bench.rig import Rig
 from bench.targets import Target, qualify
 
 ON, OFF = "everything", "without"
-WORKLOADS = (Workload.JSON, Workload.STREAM_JOINED)
+# What is measured, and what the report calls it.
+WORKLOADS: Mapping[Workload, str] = MappingProxyType(
+    {
+        Workload.JSON: "JSON",
+        Workload.STREAM_JOINED: "streams",
+        Workload.ANTHROPIC_JSON: "translated JSON",
+        Workload.ANTHROPIC_STREAM_JOINED: "translated streams",
+    }
+)
 
 
 def scenario_of(workload: Workload) -> str:
