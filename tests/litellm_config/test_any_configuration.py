@@ -140,7 +140,9 @@ PLAUSIBLE: dict[str, st.SearchStrategy[Any]] = {
     **dict.fromkeys(("api_key", "aws_access_key_id", "aws_secret_access_key"), KEYS),
     **dict.fromkeys(("aws_region_name", "vertex_location"), st.sampled_from(["us-east-1", "eu"])),
     "aws_role_name": st.sampled_from(["arn:aws:iam::123456789012:role/r", "r"]),
-    "vertex_credentials": st.sampled_from(['{"project_id": "p"}', {"a": 1}, "os.environ/SET"]),
+    "vertex_credentials": st.sampled_from(
+        ['{"project_id": "p"}', {"a": 1}, "os.environ/SET", "{}", Json()]
+    ),
     "temperature": NUMBERS,
     "reasoning_effort": st.sampled_from(["high", "low"]),
     "response_format": st.sampled_from([{"type": "json_object"}, {"type": "text"}]),

@@ -258,6 +258,20 @@ def test_google_credentials_are_json_a_variable_or_a_file() -> None:
     assert found.files == ("config.yaml", "sa.json")
 
 
+@pytest.mark.parametrize("empty", ["{}", "'{}'"])
+def test_google_credentials_without_any_member_are_none(empty: str) -> None:
+    found = translated(
+        "model_list:\n"
+        "- model_name: m\n"
+        "  litellm_params: {model: vertex_ai/gemini-1.5-pro, vertex_project: p,\n"
+        f"    vertex_credentials: {empty}}}\n"
+    )
+    assert not objects(found, "ModelDeployment")
+    assert [key for _, key in told(found, "error")] == [
+        "model_list[0].litellm_params.vertex_credentials"
+    ]
+
+
 def test_a_server_without_a_key_never_gets_the_ambient_one() -> None:
     text = (
         "model_list:\n- model_name: m\n"

@@ -68,8 +68,7 @@ def _google_credential(entry: Entry) -> tuple[str | None, Credential | None]:
     key = "vertex_credentials" if params.has("vertex_credentials") else "vertex_ai_credentials"
     value = params.take(key)
     if isinstance(value, dict):
-        text = json.dumps(value)
-        return text, Literal(text)
+        return _file(entry, key, json.dumps(value))
     found = params.credential(key) if value is not None else None
     if isinstance(found, FromVariable):
         held = params.environment.get(found.name)
@@ -84,8 +83,13 @@ def _google_credential(entry: Entry) -> tuple[str | None, Credential | None]:
     except Unreadable as error:
         params.wrong(key, f"is neither JSON nor a file that can be read: {error}")
         return None, None
-    if not isinstance(_json(text), dict):
-        params.wrong(key, "is not the JSON of a Google credential file")
+    return _file(entry, key, text)
+
+
+def _file(entry: Entry, key: str, text: str) -> tuple[str | None, Credential | None]:
+    content = _json(text)
+    if not isinstance(content, dict) or not content:
+        entry.params.wrong(key, "is not the JSON of a Google credential file")
         return None, None
     return text, Literal(text)
 
