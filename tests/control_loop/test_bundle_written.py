@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from bundle_secrets import config_of, done, key_entry, large_config
@@ -68,13 +68,16 @@ class _Secrets:
         return await self.create(kind, manifest, as_, namespace=namespace)
 
 
+async def _publisher(secrets: _Secrets, clock: Callable[[], float]) -> Publisher:
+    made = Publisher(cast("ClusterClient", secrets), "config", "sluicegate", clock, clock)
+    await made.read_back()
+    return made
+
+
 async def test_at_every_moment_there_is_a_whole_bundle() -> None:
     now = 1000.0
     secrets = _Secrets()
-    publisher = Publisher(
-        cast("ClusterClient", secrets), "config", "sluicegate", lambda: now, lambda: now
-    )
-    await publisher.read_back()
+    publisher = await _publisher(secrets, lambda: now)
     for turn in range(4):
         revoked = [key_entry(f"k{number:05d}", revoked=True) for number in range(400 * turn)]
         assert await publisher.publish(config_of({**LARGE.entries, **_by_id(revoked)}), 0)
@@ -87,10 +90,7 @@ async def test_what_is_superseded_goes_while_changes_keep_coming() -> None:
     """A key that changes every five seconds keeps no other's old content in the Secrets."""
     now = 1000.0
     secrets = _Secrets()
-    publisher = Publisher(
-        cast("ClusterClient", secrets), "config", "sluicegate", lambda: now, lambda: now
-    )
-    await publisher.read_back()
+    publisher = await _publisher(secrets, lambda: now)
     await publisher.publish(LARGE, 0)
     replaced = key_entry("k00007", revoked=True)
     shard = f"sluicegate-{shard_of(replaced.id):02d}"

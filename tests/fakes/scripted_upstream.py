@@ -253,6 +253,27 @@ def breaks_after(*pieces: bytes, reset: bool = False) -> Script:
     return script
 
 
+def waits(go_on: asyncio.Event, *pieces: bytes, whole: bytes | None = None) -> Script:
+    """A stream whose first five pieces come at once, and the others after the event.
+
+    `whole` is what those get at once who ask for no stream.
+    """
+
+    async def script(call: Call) -> None:
+        if whole is not None and not call.streamed:
+            call.answer(whole)
+            return
+        call.begin()
+        for piece in pieces[:5]:
+            call.chunk(piece)
+        await go_on.wait()
+        for piece in pieces[5:]:
+            call.chunk(piece)
+        call.end()
+
+    return script
+
+
 def hangs(*pieces: bytes) -> Script:
     """A stream that falls silent after these bytes (without any: no answer at all)."""
 

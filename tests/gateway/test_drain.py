@@ -17,7 +17,7 @@ from responses_wire import (
     text_stream,
 )
 from running_gateway import AUTHORIZED, echo_entry, key_entry, openai_entry
-from scripted_upstream import Call, Script, answers, hangs
+from scripted_upstream import Call, Script, answers, hangs, waits
 from sluicegate.config import EchoUpstream, Retry
 from sluicegate.server.process import ServerSettings
 from undisturbed import undisturbed
@@ -33,20 +33,7 @@ HASTY = ServerSettings(port=0, admin_port=0, drain_seconds=0.3)
 
 async def test_a_drain(rig: Rig) -> None:
     go_on = asyncio.Event()
-
-    async def script(call: Call) -> None:
-        if not call.streamed:
-            call.answer(answer_body())
-            return
-        call.begin()
-        pieces = frames(text_stream())
-        for piece in pieces[:5]:
-            call.chunk(piece)
-        await go_on.wait()
-        for piece in pieces[5:]:
-            call.chunk(piece)
-        call.end()
-
+    script = waits(go_on, *frames(text_stream()), whole=answer_body())
     gateway, _ = await rig.serving(script, settings=PATIENT)
     idle, used, streaming = [await rig.client(gateway) for _ in range(3)]
     used.post(GOOD, AUTHORIZED)

@@ -11,7 +11,7 @@ from gateway_rig import Rig
 from raw_client import Answer
 from responses_wire import answer_body, frames, text_stream
 from running_gateway import AUTHORIZED, config_of, echo_entry, key_entry, openai_entry
-from scripted_upstream import Call, answers
+from scripted_upstream import Call, answers, waits
 from sluicegate.api.request import decode_request
 from sluicegate.config import Budget, ClientKey, Deployment, Limits
 from sluicegate.providers.contract import UpstreamCall
@@ -31,14 +31,7 @@ async def test_what_runs_ends_on_the_snapshot_it_began_with(rig: Rig) -> None:
             await go_on.wait()
             call.answer(answer_body("from the old one"))
             return
-        call.begin()
-        pieces = frames(text_stream())
-        for piece in pieces[:5]:
-            call.chunk(piece)
-        await go_on.wait()
-        for piece in pieces[5:]:
-            call.chunk(piece)
-        call.end()
+        await waits(go_on, *frames(text_stream()))(call)
 
     old = await rig.upstream(slow)
     new = await rig.upstream(answers(answer_body("from the new one")))

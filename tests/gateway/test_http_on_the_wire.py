@@ -9,7 +9,7 @@ from gateway_rig import Rig
 from raw_client import RawClient, request
 from responses_wire import answer_body, frames, text_stream
 from running_gateway import AUTHORIZED, CLIENT_KEY
-from scripted_upstream import Call, answers, hangs, streams
+from scripted_upstream import Call, answers, hangs, streams, waits
 from sluicegate.server.exchange import ExchangeLimits
 from sluicegate.server.process import ServerSettings
 from undisturbed import undisturbed
@@ -218,18 +218,7 @@ async def test_garbage_after_a_good_request(rig: Rig) -> None:
 
 async def test_garbage_while_a_stream_runs_does_not_get_into_it(rig: Rig) -> None:
     go_on = asyncio.Event()
-
-    async def script(call: Call) -> None:
-        call.begin()
-        pieces = frames(text_stream())
-        for piece in pieces[:5]:
-            call.chunk(piece)
-        await go_on.wait()
-        for piece in pieces[5:]:
-            call.chunk(piece)
-        call.end()
-
-    gateway, _ = await rig.serving(script)
+    gateway, _ = await rig.serving(waits(go_on, *frames(text_stream())))
     async with await gateway.connect() as client:
         client.post(STREAM, AUTHORIZED)
         await client.head()

@@ -13,7 +13,7 @@ from gateway_rig import Rig
 from raw_client import Answer, RawClient
 from responses_wire import answer_body, frames, text_stream
 from running_gateway import AUTHORIZED, CLIENT_KEY, UPSTREAM_KEY
-from scripted_upstream import Call, Script
+from scripted_upstream import waits
 from served_folder import (
     ServedFolder,
     echo_manifest,
@@ -26,25 +26,6 @@ ECHO = b'{"model":"echo","input":"hi"}'
 
 
 WHOLE = b"".join(frames(text_stream())) + b"data: [DONE]\n\n"
-
-
-def held(go_on: asyncio.Event) -> Script:
-    """An upstream whose streams go on after the event; who asks for the whole has it at once."""
-
-    async def script(call: Call) -> None:
-        if not call.streamed:
-            call.answer(answer_body())
-            return
-        call.begin()
-        pieces = frames(text_stream())
-        for piece in pieces[:5]:
-            call.chunk(piece)
-        await go_on.wait()
-        for piece in pieces[5:]:
-            call.chunk(piece)
-        call.end()
-
-    return script
 
 
 def told(answer: Answer) -> str:
@@ -117,7 +98,7 @@ async def test_a_folder_is_served_and_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_drains(rig: Rig, tmp_path: Path, number: signal.Signals) -> None:
     go_on = asyncio.Event()
-    upstream = await rig.upstream(held(go_on))
+    upstream = await rig.upstream(waits(go_on, *frames(text_stream()), whole=answer_body()))
     gpt = openai_manifest(upstream.base_url, UPSTREAM_KEY)
     manifests = {"keys.yaml": key_manifest(), "gpt.yaml": gpt}
     async with served_folder(tmp_path, manifests) as served:
@@ -162,7 +143,7 @@ async def test_thirty_changes_under_load(rig: Rig, tmp_path: Path) -> None:
     """No request fails, and a stream that began before all of them completes."""
     go_on = asyncio.Event()
 
-    upstream = await rig.upstream(held(go_on))
+    upstream = await rig.upstream(waits(go_on, *frames(text_stream()), whole=answer_body()))
     manifests = {
         "keys.yaml": key_manifest(),
         "gpt.yaml": openai_manifest(upstream.base_url, UPSTREAM_KEY),
