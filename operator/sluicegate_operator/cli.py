@@ -141,6 +141,7 @@ def run(
         spent=spent,
     )
     try:
-        uvloop.run(run_operator(settings, access))
+        with logs.written_first():
+            uvloop.run(run_operator(settings, access))
     except (LeadershipLost, Refused, OSError) as error:
         raise click.ClickException(str(error)) from error

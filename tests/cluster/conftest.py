@@ -99,8 +99,6 @@ async def admin(control_plane: ControlPlane) -> AsyncIterator[ClusterClient]:
     environ = {"KUBECONFIG": str(control_plane.admin_kubeconfig)}
     async with ClusterClient(await asyncio.to_thread(load_access, environ)) as client:
         yield client
-    # A watch that was left says farewell in TLS, and uvloop can't be closed before it is answered.
-    await asyncio.sleep(0.05)
 
 
 @pytest.fixture

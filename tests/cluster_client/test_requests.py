@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
 from scripted_api_server import ScriptedApiServer, item, refuses
 from scripted_upstream import Call, ScriptedUpstream, answers, hangs, in_turn
@@ -201,3 +205,48 @@ async def test_only_a_server_of_the_right_authority_gets_the_token() -> None:
                     with pytest.raises(ClusterUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
                         await get(client)
                     assert not upstream.calls
+
+
+@pytest.mark.parametrize("left", ["a watch", "a request"])
+def test_closing_waits_for_no_farewell_of_a_server_that_stands_still(left: str) -> None:
+    authority = trustme.CA()
+    serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(serving)  # pyright: ignore[reportUnknownMemberType] (pyOpenSSL's type)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)  # pyright: ignore[reportUnknownMemberType] (pyOpenSSL's type)
+    begun, ended = threading.Event(), threading.Event()
+
+    def stand_still(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with serving.wrap_socket(connection, server_side=True) as stream:
+            stream.recv(1 << 16)
+            if left == "a watch":
+                stream.sendall(
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n"
+                )
+            begun.set()
+            ended.wait(60)
+
+    async def leave(url: str) -> None:
+        async with ClusterClient(Access(url, "ns", trusting, token=Token(TOKEN))) as client:
+            if left == "a watch":
+                watch = client.watch(SECRETS, Selection("ns"), "1", seconds=60, idle=60)
+                async with watch as lines:
+                    assert await anext(lines) == [b"{}"]
+            else:
+                request = asyncio.create_task(get(client))
+                assert await asyncio.to_thread(begun.wait, 60)
+                request.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await request
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=stand_still, args=(listener,))
+        server.start()
+        try:
+            # uvloop refuses to be closed while a connection says farewell.
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(leave(f"https://127.0.0.1:{listener.getsockname()[1]}"))
+        finally:
+            ended.set()
+            server.join()

@@ -70,3 +70,19 @@ def test_a_file_has_all_lines(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in log]
     assert [line.get("number") for line in lines] == [*range(1000), None]
     assert lines[-1]["message"] == "the last"
+
+
+def test_what_was_logged_comes_before_the_last_word() -> None:
+    text = """\
+import logging, os
+from sluicegate.telemetry import logs
+logs.configure("info")
+with logs.written_first():
+    for number in range(2000):
+        logs.log(logging.INFO, "a line")
+os.write(2, b"Error: the last word\\n")
+"""
+    said = subprocess.run([sys.executable, "-c", text], stderr=subprocess.PIPE, check=True).stderr
+    lines = said.splitlines()
+    assert len(lines) == 2001
+    assert lines[-1] == b"Error: the last word"

@@ -308,7 +308,8 @@ def _run(
             ca_file=str(upstream_ca) if upstream_ca is not None else None,
             proxies=proxies_from_environment(environ),
         )
-        uvloop.run(run(settings, transport, environ, source, started))
+        with logs.written_first():
+            uvloop.run(run(settings, transport, environ, source, started))
     except CannotListen as error:
         raise click.ClickException(_cannot_listen(error, settings)) from error
     except PairRefused as error:

@@ -97,6 +97,16 @@ def configure(level: str) -> None:
 
 
 @contextlib.contextmanager
+def written_first() -> Generator[None]:
+    """What the block logs is written before whatever comes after it, but see _Lines.flush."""
+    try:
+        yield
+    finally:
+        for handler in logging.getLogger().handlers:
+            handler.flush()
+
+
+@contextlib.contextmanager
 def silenced() -> Generator[None]:
     """Nothing is logged for the length of the block."""
     before = LOGGER.level
