@@ -314,7 +314,9 @@ class ControlLoop:
     ) -> Generator[None, None, None]:
         for ref in affected:
             observed = self.world.observed(ref)
-            if observed is not None:
+            # Of what has changed meanwhile this pass has nothing to say: it would praise the new
+            # generation for what the one before came to. The next pass will.
+            if observed is not None and not self.world.is_newer(ref):
                 since = holding.since(entry_id(ref))
                 facts = facts_of(
                     observed,

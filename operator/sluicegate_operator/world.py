@@ -45,6 +45,10 @@ class World:
         """An object as it is now."""
         return self._observed.get(ref)
 
+    def is_newer(self, ref: ResourceRef) -> bool:
+        """Whether an object has changed since the last snapshot."""
+        return ref in self._touched
+
     def observed_keys(self) -> list[Observed]:
         """The ApiKeys as they are now."""
         return [each for ref, each in self._observed.items() if ref.kind == "ApiKey"]

@@ -14,6 +14,7 @@ import pytest
 
 from cluster_identities import CRDS, apply_manifests, install, make_namespace
 from control_plane import ROOT, ControlPlane
+from dying_operator import dying_command
 from eventually import eventually
 from lease_gateway import LeaseGateway
 from operated_cluster import Object, OperatedCluster, reason
@@ -210,7 +211,7 @@ async def dies_at_every_write(cluster: OperatedCluster, points: list[tuple[int, 
         operator.kill()
         await operator.process.wait()
         await put_all(cluster, version)
-        dying = await cluster.start_operator(dies_at=write, after=after)
+        dying = await cluster.start_operator(command=dying_command(write, after=after))
         async with asyncio.timeout(60):
             assert await dying.process.wait() == -signal.SIGKILL
         operator = await cluster.start_operator()

@@ -10,6 +10,7 @@ import pytest
 
 from eventually import eventually
 from operated_cluster import Object, OperatedCluster, condition, is_ready, reason
+from slow_operator import slow_command
 from sluicegate.cluster import (
     EVENTS,
     LEASES,
@@ -17,7 +18,7 @@ from sluicegate.cluster import (
     Metadata,
     Selection,
 )
-from sluicegate.config import canonical
+from sluicegate.config import Deployment, canonical
 
 MD = MODEL_DEPLOYMENTS
 
@@ -46,6 +47,23 @@ async def test_applied_is_published_acknowledged_and_ready(cluster: OperatedClus
     assert (await operator.ask("/readyz"))[0] == 200
     assert (await operator.ask("/healthz"))[0] == 200
     assert not operator.said("mend the roles"), operator.log
+
+
+async def test_ready_is_never_said_of_what_came_while_the_version_before_was_published(
+    cluster: OperatedCluster,
+) -> None:
+    # Slow enough for a change to come in between, and done before the next publication is due.
+    await cluster.start_operator(command=slow_command(0.12))
+    [gateway] = await cluster.start_gateways(1)
+    for weight in range(1, 13, 2):
+        await cluster.deployment("turning", weight=weight)
+        await asyncio.sleep(0.04)
+        await cluster.deployment("turning", weight=weight + 1)
+        await cluster.ready("turning")
+        entry = gateway.config.entries[f"md/{cluster.namespace}/turning"]
+        assert isinstance(entry, Deployment)
+        assert entry.weight == weight + 1
+        await asyncio.sleep(0.5)  # so that the next change is published at once
 
 
 async def test_a_price_that_nobody_knows_is_told_and_holds_nothing_up(

@@ -11,7 +11,6 @@ from typing import Any
 
 from cluster_identities import service_account_kubeconfig
 from control_plane import ControlPlane
-from dying_operator import dying_command
 from lease_gateway import LeaseGateway
 from operator_process import OperatorProcess, running_operator
 from sluicegate.cluster import (
@@ -62,14 +61,14 @@ class OperatedCluster:
     gateways: list[LeaseGateway] = field(default_factory=list[LeaseGateway])
 
     async def start_operator(
-        self, *options: str, name: str = "op-0", dies_at: int = 0, after: bool = False
+        self, *options: str, name: str = "op-0", command: str | None = None
     ) -> OperatorProcess:
-        """`dies_at`: at this write of a Secret of the bundle, before or after it is answered."""
+        """`command`: what its interpreter runs in place of the operator as it is."""
         if self.kubeconfig is None:
             self.kubeconfig = await service_account_kubeconfig(
                 self.plane, self.admin, self.namespace, "sluicegate-operator", folder=self.folder
             )
-        more = {"command": dying_command(dies_at, after=after)} if dies_at else {}
+        more = {} if command is None else {"command": command}
         return await self.stack.enter_async_context(
             running_operator(self.kubeconfig, self.namespace, *options, name=name, **more)
         )
