@@ -1,7 +1,7 @@
 """The Valkey of a release: its arguments before a real server, and the URL that gateways get."""
 
 import asyncio
-import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from eventually import eventually
+from free_ports import free_ports
 from helm_chart import VALUES, rendered
 from valkey_process import SERVER, ValkeyProcess
 
@@ -33,14 +34,17 @@ def url_in(env: list[dict[str, Any]]) -> str:
     return url.replace("$(VALKEY_PASSWORD)", PASSWORD)
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with free_ports(1) as (free,):
+        yield free
+
+
 @pytest.mark.skipif(SERVER is None, reason="no valkey-server and no redis-server here")
-async def test_gateways_and_operator_are_let_in_and_nobody_else(tmp_path: Path) -> None:
+async def test_gateways_and_operator_are_let_in_and_nobody_else(tmp_path: Path, port: int) -> None:
     program = SERVER
     assert program is not None
     found = await asyncio.to_thread(rendered, VALUES["valkey"])
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     inside = {"/data": str(tmp_path), "$(VALKEY_PASSWORD)": PASSWORD}
     given = container(named(found, "StatefulSet", "sluicegate-valkey"))["args"]
     arguments = [inside.get(str(one), str(one)) for one in given]
