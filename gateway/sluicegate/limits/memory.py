@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
-from sluicegate.limits.periods import WINDOW, Period, period_start
+from sluicegate.limits.periods import WINDOW, Period, period_end, period_start
 from sluicegate.limits.reservations import (
     Amount,
     Ceiling,
@@ -22,7 +22,17 @@ _LOOKED_AT = 2  # old subjects for each new one, so that no sweep ever holds the
 class _Counts:
     """Of one subject; see Standing."""
 
-    __slots__ = ("money", "others", "parallel", "period", "requests", "since", "tokens", "window")
+    __slots__ = (
+        "lasts",
+        "money",
+        "others",
+        "parallel",
+        "period",
+        "requests",
+        "since",
+        "tokens",
+        "window",
+    )
 
     def __init__(self) -> None:
         self.requests = 0
@@ -34,31 +44,34 @@ class _Counts:
         self.period: Period = "Month"
         # Money and its beginning, of periods that the budget had before.
         self.others: dict[Period, tuple[int, int]] | None = None
+        self.lasts = 0  # nothing is over before, unless the clock goes back
 
-    def roll(self, now: int) -> None:
-        """Begin at zero what is over."""
+    def turn_to(self, period: Period, now: int) -> None:
+        """Begin at zero what is over, and count the money of this period.
+
+        What the others have is still theirs: calls that were reserved before are settled there, and
+        a budget may get its period back.
+        """
+        if period != self.period:
+            others = self.others or {}
+            if self.since:
+                others[self.period] = self.money, self.since
+            self.money, self.since = others.pop(period, (0, 0))
+            self.period, self.others = period, others
+        self.lasts = period_end(period, now)
         # A clock that is set back by less than a window lengthens it; by more, it begins anew.
         if self.window and abs(now - self.window) >= WINDOW:
             self.requests = self.tokens = self.window = 0
-        if self.since and self.since < period_start(self.period, now):
+        elif self.window:
+            self.lasts = min(self.lasts, self.window + WINDOW)
+        if self.since and self.since < period_start(period, now):
             self.money = self.since = 0
-        if self.others:
+        if self.others is not None:
             self.others = {
                 period: (money, since)
                 for period, (money, since) in self.others.items()
                 if since >= period_start(period, now)
-            }
-
-    def turn_to(self, period: Period) -> None:
-        """Count the money of another period. What the others have is still theirs.
-
-        Calls that were reserved before are settled there, and a budget may get its period back.
-        """
-        others = self.others or {}
-        if self.since:
-            others[self.period] = self.money, self.since
-        self.money, self.since = others.pop(period, (0, 0))
-        self.period, self.others = period, others or None
+            } or None
 
     def refuses(self, ceiling: Ceiling, amount: Amount) -> Kind | None:
         requests = amount.requests
@@ -79,42 +92,22 @@ class _Counts:
                 return Kind.BUDGET
         return None
 
-    def take(self, ceiling: Ceiling, amount: Amount, now: int) -> Standing:
-        """How it stands then."""
-        requests = amount.requests
-        if ceiling.tokens is not None:
-            self._count(requests, amount.tokens, now)
-        elif ceiling.requests is not None:
-            self._count(requests, 0, now)
-        if ceiling.parallel is not None:
-            self.parallel += requests
-        if ceiling.money is not None:
-            self._spend(amount.money, now)
-        return self.standing(ceiling)
-
-    def settle(self, ceiling: Ceiling, standing: Standing, rest: Amount, now: int) -> None:
-        """See Amount.settled; `standing` is that of the reservation.
-
-        What was used beyond the reservation counts in the present window or period, if that of the
-        reservation is over; what was not used is given back only where it was counted.
-        """
-        tokens, money = rest.tokens, rest.money
-        if ceiling.tokens is not None and (tokens > 0 or self.window == standing.window):
-            self._count(0, tokens, now)
-        if ceiling.money is not None and (money > 0 or self.since == standing.since):
-            self._spend(money, now)
-        if ceiling.parallel is not None:
-            self.parallel -= rest.requests
-
-    def _count(self, requests: int, tokens: int, now: int) -> None:
+    def add(
+        self, ceiling: Ceiling, requests: int, slots: int, tokens: int, money: int, now: int
+    ) -> None:
+        """Count this, as far as it is limited."""
+        if ceiling.tokens is None:
+            tokens = 0
+            if ceiling.requests is None:
+                requests = 0
         if requests or tokens:
             if not self.window:
-                self.window = now
+                self.window, self.lasts = now, min(self.lasts, now + WINDOW)
             self.requests += requests
             self.tokens += tokens
-
-    def _spend(self, money: int, now: int) -> None:
-        if money:
+        if ceiling.parallel is not None:
+            self.parallel += slots
+        if money and ceiling.money is not None:
             if not self.since:
                 self.since = now
             self.money += money
@@ -128,7 +121,7 @@ class _Counts:
 
     def idle(self, now: int) -> bool:
         """Whether a new one would say the same."""
-        self.roll(now)
+        self.turn_to(self.period, now)
         return not (self.parallel or self.window or self.since or self.others)
 
 
@@ -142,7 +135,8 @@ class MemoryStore:
     def __init__(self, clock: Callable[[], float], *, most: int = 50_000) -> None:
         self._clock = clock
         self._most = most
-        self._lasting: OrderedDict[str, _Counts] = OrderedDict()
+        self._lasting: dict[str, _Counts] = {}
+        self._turns: deque[str] = deque()  # whose counts of these are looked at next
         self._forgettable: OrderedDict[str, _Counts] = OrderedDict()
 
     def __len__(self) -> int:
@@ -151,35 +145,46 @@ class MemoryStore:
     def reserve(self, subjects: tuple[Subject, ...], amount: Amount) -> Reservation | Refusal:
         """Take `amount` of each of the subjects, or nothing. No subject is named twice."""
         now = self._now()
-        held = [(subject, self._counts(subject, now)) for subject in subjects]
-        for subject, counts in held:
+        found: list[tuple[Subject, _Counts]] = []
+        for subject in subjects:
+            counts = self._counts(subject, now)
             kind = counts.refuses(subject.ceiling, amount)
             if kind is not None:
-                standings = tuple(each.standing(who.ceiling) for who, each in held)
-                return Refusal(subject, kind, amount, subjects, standings, now)
-        taken: list[Standing] = []
-        for subject, counts in held:
-            taken.append(counts.take(subject.ceiling, amount, now))
-            self._keep(subject, counts, now)
-        return Reservation("", subjects, amount, tuple(taken), now)
+                all_ = tuple(self._counts(each, now).standing(each.ceiling) for each in subjects)
+                return Refusal(subject, kind, amount, subjects, all_, now)
+            found.append((subject, counts))
+        requests, tokens, money = amount.requests, amount.tokens, amount.money
+        standings: list[Standing] = []
+        for subject, counts in found:
+            ceiling = subject.ceiling
+            counts.add(ceiling, requests, requests, tokens, money, now)
+            standings.append(counts.standing(ceiling))
+            if subject.id not in self._lasting:
+                self._keep(subject, counts, now)
+        return Reservation("", subjects, amount, tuple(standings), now)
 
     def settle(self, reservation: Reservation, tokens: int | None, money: int | None) -> None:
         """Count what was really used in place of what was reserved, and free the slots.
 
         To be called once for each reservation. None: what was reserved is as good as what is known.
+        What was used beyond the reservation counts in the present window or period, if that of the
+        reservation is over; what was not used is given back only where it was counted.
         """
         now = self._now()
         rest = reservation.amount.settled(tokens, money)
         for at, subject in enumerate(reservation.subjects):
-            counts = self._counts(subject, now)
-            counts.settle(subject.ceiling, reservation.standings[at], rest, now)
-            self._keep(subject, counts, now)
+            counts, held = self._counts(subject, now), reservation.standings[at]
+            tokens = rest.tokens if rest.tokens > 0 or counts.window == held.window else 0
+            money = rest.money if rest.money > 0 or counts.since == held.since else 0
+            counts.add(subject.ceiling, 0, -rest.requests, tokens, money, now)
+            if subject.id not in self._lasting:
+                self._keep(subject, counts, now)
 
     def charge(self, subject: Subject, money: int) -> None:
         """Count money that nobody reserved."""
         now = self._now()
         counts = self._counts(subject, now)
-        counts.settle(subject.ceiling, Standing(), Amount(0, 0, money), now)
+        counts.add(subject.ceiling, 0, 0, 0, money, now)
         self._keep(subject, counts, now)
 
     def learn(self, standings: Iterable[tuple[Subject, Standing]]) -> None:
@@ -193,6 +198,7 @@ class MemoryStore:
                 standing.window,
             )
             counts.money, counts.since = standing.money, standing.since
+            counts.lasts = 0
             self._keep(subject, counts, now)
 
     def _now(self) -> int:
@@ -200,30 +206,41 @@ class MemoryStore:
 
     def _counts(self, subject: Subject, now: int) -> _Counts:
         """Those of a subject, without what is over; new ones where nothing is counted."""
-        id_, ceiling = subject.id, subject.ceiling
+        id_, period = subject.id, subject.ceiling.period
         counts = self._lasting.get(id_) or self._forgettable.get(id_) or _Counts()
-        if ceiling.money is not None and counts.period != ceiling.period:
-            counts.turn_to(ceiling.period)
-        counts.roll(now)
+        if not counts.window <= now < counts.lasts or counts.period != period:
+            counts.turn_to(period, now)
         return counts
 
     def _keep(self, subject: Subject, counts: _Counts, now: int) -> None:
+        """Remember those of a subject that is not known, and of a forgettable that it was seen."""
         id_ = subject.id
-        if id_ in self._lasting:
-            return
         if id_ in self._forgettable:
             self._forgettable.move_to_end(id_)
-        elif not counts.idle(now):
-            subjects = self._forgettable if subject.forgettable else self._lasting
-            subjects[id_] = counts
-            self._forget(subjects, now)
+        elif id_ not in self._lasting and not counts.idle(now):
+            if subject.forgettable:
+                self._forgettable[id_] = counts
+                self._forget_oldest(now)
+            else:
+                self._lasting[id_] = counts
+                self._turns.append(id_)
+                self._forget_idle(now)
 
-    def _forget(self, subjects: OrderedDict[str, _Counts], now: int) -> None:
-        """Look at the oldest: drop what is idle, put the others last."""
+    def _forget_idle(self, now: int) -> None:
+        """Look at a few of those that last, each in its turn: drop what is idle."""
         for _ in range(_LOOKED_AT):
-            subject, counts = subjects.popitem(last=False)
-            full = subjects is self._forgettable and len(subjects) >= self._most
+            id_ = self._turns.popleft()
+            if self._lasting[id_].idle(now):
+                del self._lasting[id_]
+            else:
+                self._turns.append(id_)
+
+    def _forget_oldest(self, now: int) -> None:
+        """Look at the oldest end users: drop what is idle or too much, put the others last."""
+        for _ in range(_LOOKED_AT):
+            id_, counts = self._forgettable.popitem(last=False)
+            full = len(self._forgettable) >= self._most
             if not (counts.idle(now) or (full and not counts.parallel)):
-                subjects[subject] = counts
-            if len(subjects) <= 1:
+                self._forgettable[id_] = counts
+            if len(self._forgettable) <= 1:
                 break
