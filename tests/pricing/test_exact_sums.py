@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.model import InputTokensDetails, OutputTokensDetails, Usage
+from sluicegate.pricing import expected_nano_usd, quotes_of
 from sluicegate.pricing.rates import Rates, Steps
 
 PRICES = st.decimals(0, 1000, places=6, allow_nan=False)
@@ -42,9 +43,9 @@ def test_what_is_expected_is_the_cost_rounded_up(
     steps = Steps(Rates(first, output=output), ((200_000, Rates(more, output=longer)),))
     cost = steps.cost(Usage(read, written))
     assert cost is not None
-    assert steps.expected_nano_usd(read, written) == ceil(Fraction(cost) * 10**9)
+    assert expected_nano_usd(quotes_of(steps), read, written) == ceil(Fraction(cost) * 10**9)
 
 
 @given(TOKENS, TOKENS)
 def test_nothing_is_expected_where_no_price_is_known(read: int, written: int) -> None:
-    assert Steps(Rates(input=Decimal(1))).expected_nano_usd(read, written) == 0
+    assert expected_nano_usd(quotes_of(Steps(Rates(input=Decimal(1)))), read, written) == 0

@@ -109,7 +109,7 @@ async def rehearse(question: Question, snapshot: Snapshot[Connector]) -> Rehears
         running.end()
     except ApiError as error:
         failure = error
-    too_dear = () if admission is None else tuple(admission.too_dear)
+    too_dear = () if admission is None else admission.too_dear
     return Rehearsal(tuple(plan.course), failure, too_dear)
 
 

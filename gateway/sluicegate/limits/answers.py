@@ -21,7 +21,7 @@ _TOKENS = (
     b"x-ratelimit-remaining-tokens",
     b"x-ratelimit-reset-tokens",
 )
-_Told: TypeAlias = tuple[int, int, int]  # what is left, the limit, milliseconds to the reset
+_Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
 def refusal_error(refusal: Refusal) -> ApiError:
@@ -72,37 +72,40 @@ def refusals_error(model: str, refusals: Sequence[Refusal]) -> ApiError:
     )
 
 
-def rate_headers(found: Reservation | Refusal) -> tuple[tuple[bytes, bytes], ...]:
+def rate_headers(found: Reservation | Refusal) -> _Headers:
     """`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, each of whoever has least left."""
-    requests: _Told | None = None
-    tokens: _Told | None = None
-    for at, subject in enumerate(found.subjects):
-        ceiling, standing = subject.ceiling, found.standings[at]
-        reset = _left(standing, found.now)
-        most = ceiling.requests
+    if len(found.subjects) == 1:
+        ceiling, standing = found.subjects[0].ceiling, found.standings[0]
+        reset = _duration(_left(standing, found.now))
+        of_requests = _headers(_REQUESTS, ceiling.requests, standing.requests, reset)
+        return of_requests + _headers(_TOKENS, ceiling.tokens, standing.tokens, reset)
+    requests: list[tuple[int, int, int, int]] = []  # what is left, the limit, used, to the reset
+    tokens: list[tuple[int, int, int, int]] = []
+    for subject, standing in zip(found.subjects, found.standings, strict=True):
+        reset, most = _left(standing, found.now), subject.ceiling.requests
         if most is not None:
-            told = (most - standing.requests, most, reset)
-            requests = told if requests is None else min(requests, told)
-        most = ceiling.tokens
+            requests.append((most - standing.requests, most, standing.requests, reset))
+        most = subject.ceiling.tokens
         if most is not None:
-            told = (most - standing.tokens, most, reset)
-            tokens = told if tokens is None else min(tokens, told)
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    if requests is not None:
-        headers = _headers(_REQUESTS, requests)
-    if tokens is not None:
-        headers += _headers(_TOKENS, tokens)
+            tokens.append((most - standing.tokens, most, standing.tokens, reset))
+    headers: _Headers = ()
+    for names, told in ((_REQUESTS, requests), (_TOKENS, tokens)):
+        if told:
+            _, most, used, reset = min(told)
+            headers += _headers(names, most, used, _duration(reset))
     return headers
 
 
-def _headers(names: tuple[bytes, bytes, bytes], told: _Told) -> tuple[tuple[bytes, bytes], ...]:
+def _headers(
+    names: tuple[bytes, bytes, bytes], most: int | None, used: int, reset: bytes
+) -> _Headers:
+    """Those of one kind; none where there is no limit."""
+    if most is None:
+        return ()
     limit, remaining, again = names
-    left, most, reset = told
-    return (
-        (limit, b"%d" % most),
-        (remaining, b"%d" % left if left > 0 else b"0"),
-        (again, _duration(reset)),
-    )
+    left = most - used
+    told = b"%d" % left if left > 0 else b"0"
+    return ((limit, b"%d" % most), (remaining, told), (again, reset))
 
 
 def _limited(message: str, type_: str, wait: float | None) -> ApiError:
@@ -133,8 +136,8 @@ def _spent(refusal: Refusal) -> ApiError:
 
 
 def _left(standing: Standing, now: int) -> int:
-    """Milliseconds that the window still lasts; 0: none has begun."""
-    return max(standing.window + WINDOW - now, 0) if standing.window else 0
+    """Milliseconds that the window still lasts; 0: none has begun. No store tells of an old one."""
+    return standing.window + WINDOW - now if standing.window else 0
 
 
 def _duration(milliseconds: int) -> bytes:

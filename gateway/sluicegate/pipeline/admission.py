@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from sluicegate.auth.authenticate import Caller
 from sluicegate.limits import (
     Amount,
@@ -35,7 +37,7 @@ from sluicegate.pipeline.configured import configured
 from sluicegate.pipeline.exchange import Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
-from sluicegate.pricing import MINUTE, Steps, steps_of
+from sluicegate.pricing import MINUTE, Quotes, expected_nano_usd, quotes_of, steps_of
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
@@ -47,66 +49,45 @@ _MOST_MONEY = 10**15  # nano-USD, a million dollars
 _LONGEST_NAME = 64  # characters of a client's word that an error repeats
 
 
-class Admission:
+class _Asked(msgspec.Struct, frozen=True, gc=False):
+    """Who is asked at once, and whether any of them has a budget, and one that only warns."""
+
+    subjects: tuple[Subject, ...]
+    budgets: bool
+    warns: bool
+
+
+class Admission(msgspec.Struct):
     """Of one request whose key is limited: what is reserved of the key and the end user.
 
     `headers` tell the client how it stands, `too_dear` are the ids of pools that were passed over.
     """
 
-    __slots__ = ("_money", "_plan", "_reservations", "_subjects", "headers", "too_dear")
-
-    def __init__(self, plan: Plan, subjects: tuple[Subject, ...]) -> None:
-        self._plan = plan
-        self._subjects = subjects
-        self._reservations: list[Reservation] = []
-        self._money = 0  # nano-USD that are reserved
-        self.headers: tuple[Header, ...] = ()
-        self.too_dear: list[str] = []
-
-    async def begin(self) -> None:
-        """Reserve what the request is expected to take. Raises ApiError (429, 503)."""
-        plan = self._plan
-        self._money = self._dearest(plan.route, plan.name)
-        amount = Amount(1, _tokens(plan.account.expected), self._money)
-        found = await _reserve(plan.gateway, self._subjects, amount)
-        if isinstance(found, Refusal):
-            raise _error(found)
-        self._reservations.append(found)
-        self.headers = rate_headers(found)
+    plan: Plan
+    held: Reservation
+    headers: tuple[Header, ...]
+    more: tuple[Reservation, ...] = ()  # only money, for pools that are dearer
+    too_dear: tuple[str, ...] = ()
 
     async def follow(self, route: Route[Connector], name: str) -> ApiError | None:
         """Reserve what another pool, that has the model as `name`, is dearer by.
 
         Answers the error (429) where the budget does not allow it. Raises ApiError (503).
         """
-        more = self._dearest(route, name) - self._money
-        subjects = tuple(each for each in self._subjects if each.ceiling.money is not None)
-        if more <= 0 or not subjects:
+        plan, held = self.plan, self.held
+        asked = _asked(tuple(each for each in held.subjects if each.ceiling.money is not None))
+        if asked is None:
             return None
-        found = await _reserve(self._plan.gateway, subjects, Amount(0, 0, more))
+        reserved = held.amount.money + sum(each.amount.money for each in self.more)
+        more = _dearest_of(plan, route, name, plan.account.expected) - reserved
+        if more <= 0:
+            return None
+        found = await _reserve(plan.gateway, asked, Amount(0, 0, more))
         if isinstance(found, Refusal):
-            self.too_dear.append(route.pool.id)
-            return _error(found)
-        self._reservations.append(found)
-        self._money += more
+            self.too_dear += (route.pool.id,)
+            return _refused(plan.gateway, found)
+        self.more += (found,)
         return None
-
-    def settle(self, tokens: int, money: int | None) -> None:
-        """Count what was really used; None: not known, so what was reserved stands. Once."""
-        limits = self._plan.gateway.limits
-        for reservation in self._reservations:
-            limits.settle(reservation, tokens, money)
-            # What was reserved on top is money only, and is counted with the first.
-            tokens, money = 0, None if money is None else 0
-
-    def _dearest(self, route: Route[Connector], name: str) -> int:
-        """By the dearest deployment that may be asked, in nano-USD; 0: no price is known."""
-        if not _have_budgets(self._subjects):
-            return 0
-        plan = self._plan
-        name = name if route.prefix is not None else ""
-        minute = int(plan.gateway.clock()) // MINUTE
-        return _dearest(_prices(route, name, plan.caller.namespace, minute), plan.account.expected)
 
 
 def limited(caller: Caller) -> bool:
@@ -117,25 +98,30 @@ def limited(caller: Caller) -> bool:
     )
 
 
-async def admit(plan: Plan) -> Admission:
+async def admit(plan: Plan) -> Admission | None:
     """Reserve what the request is expected to take of its key and its end user.
 
-    Raises ApiError: 429 where it is too much, 400 where the key demands an end user, 503 where the
-    store is away and nothing is to be served without it.
+    None: neither is limited. Raises ApiError: 429 where it is too much, 400 where the key demands
+    an end user, 503 where the store is away and nothing is to be served without it.
     """
-    subjects = _subjects(plan)
-    admission = Admission(plan, subjects)
-    if subjects:
-        await admission.begin()
-    return admission
+    asked = _of_caller(plan)
+    if asked is None:
+        return None
+    gateway, expected = plan.gateway, plan.account.expected
+    money = _dearest_of(plan, plan.route, plan.name, expected) if asked.budgets else 0
+    found = await _reserve(gateway, asked, Amount(1, _tokens(expected), money))
+    if isinstance(found, Refusal):
+        raise _refused(gateway, found)
+    return Admission(plan, found, rate_headers(found))
 
 
 async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[Header, ...]:
     """How a key stands, for an answer to a request that was not admitted."""
-    if caller.key is None or caller.key.limits is None:
+    asked = _of_key(caller)
+    if asked is None:
         return ()
     try:
-        found = await gateway.limits.reserve(_of_key(caller), Amount(0))
+        found = await gateway.limits.reserve(asked.subjects, Amount(0))
     except StoreUnavailable:
         return ()
     return rate_headers(found)
@@ -152,34 +138,36 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
 
     Raises ApiError (503) where the store is away and nothing is to be served without it.
     """
-    subjects = _of_deployment(plan.caller.namespace, target)
-    if not subjects:
+    asked = _of_deployment(plan.caller.namespace, target)
+    if asked is None:
         return None
-    tokens = _tokens(plan.account.expected)
-    money = 0
-    if _have_budgets(subjects):
-        called = priced(target, upstream_model(plan.route, target, plan.name))
-        steps = steps_of(called, int(plan.gateway.clock()) // MINUTE)
-        money = _dearest((steps,), plan.account.expected) if steps is not None else 0
-    return await _reserve(plan.gateway, subjects, Amount(1, tokens, money))
+    expected, money = plan.account.expected, 0
+    if asked.budgets:
+        model = upstream_model(plan.route, target, plan.name)
+        quotes = _quotes(target, model, int(plan.gateway.clock()) // MINUTE)
+        money = _dearest((quotes,), expected)
+    found = await _reserve(plan.gateway, asked, Amount(1, _tokens(expected), money))
+    if isinstance(found, Refusal):
+        _count(plan.gateway, found)
+    return found
 
 
 def settle(plan: Plan, admission: Admission | None) -> None:
     """Count what a request has really used, now that it is over."""
-    usage, cost = plan.account.usage, plan.account.cost
-    tokens = _tokens(usage)
+    tokens, cost = _tokens(plan.account.usage), plan.account.cost
     money = None if cost is None else min(nano_usd(cost), _MOST_MONEY)
+    limits = plan.gateway.limits
     if admission is not None:
-        admission.settle(tokens, money)
+        limits.settle(admission.held, tokens, money)
+        for each in admission.more:  # what was used of it is counted already
+            limits.settle(each, 0, None if money is None else 0)
     if plan.held is not None:
-        plan.gateway.limits.settle(plan.held, tokens, money)
+        limits.settle(plan.held, tokens, money)
 
 
-async def _reserve(
-    gateway: Gateway, subjects: tuple[Subject, ...], amount: Amount
-) -> Reservation | Refusal:
+async def _reserve(gateway: Gateway, asked: _Asked, amount: Amount) -> Reservation | Refusal:
     """Raises ApiError (503)."""
-    limits = gateway.limits
+    limits, subjects = gateway.limits, asked.subjects
     try:
         found = limits.reserve_now(subjects, amount) or await limits.reserve(subjects, amount)
     except StoreUnavailable as error:
@@ -191,17 +179,21 @@ async def _reserve(
             code="limits_unavailable",
             retry_after=1.0,
         ) from error
-    if isinstance(found, Refusal):
-        gateway.tally.limit(found.subject.kind, found.kind, "refused")
-    else:
+    if asked.warns and isinstance(found, Reservation):
         _warn(gateway, found)
     return found
 
 
-def _error(refusal: Refusal) -> ApiError:
+def _refused(gateway: Gateway, refusal: Refusal) -> ApiError:
+    """The error (429) that the client gets."""
+    _count(gateway, refusal)
     error = refusal_error(refusal)
     error.headers = rate_headers(refusal)
     return error
+
+
+def _count(gateway: Gateway, refusal: Refusal) -> None:
+    gateway.tally.limit(refusal.subject.kind, refusal.kind, "refused")
 
 
 def _warn(gateway: Gateway, reservation: Reservation) -> None:
@@ -220,41 +212,49 @@ def _warn(gateway: Gateway, reservation: Reservation) -> None:
 # --- who is asked ---------------------------------------------------------------------------------
 
 
-def _subjects(plan: Plan) -> tuple[Subject, ...]:
+def _asked(subjects: tuple[Subject, ...]) -> _Asked | None:
+    """None: nobody is."""
+    if not subjects:
+        return None
+    budgets = any(each.ceiling.money is not None for each in subjects)
+    return _Asked(subjects, budgets, any(each.ceiling.warns for each in subjects))
+
+
+def _of_caller(plan: Plan) -> _Asked | None:
     """The key and the end user, as far as they are limited. Raises ApiError (400)."""
-    key = plan.caller.key
-    subjects = _of_key(plan.caller)
-    policy = key.end_users if key is not None else None
-    if key is None or policy is None:
-        return subjects
+    key, asked = plan.caller.key, _of_key(plan.caller)
+    if key is None or key.end_users is None:
+        return asked
+    policy = key.end_users
     user = end_user(plan.gateway, plan.headers, plan.request)
     if user is None:
         if policy.required:
             raise _nameless(plan.caller)
-        return subjects
+        return asked
     ceiling = ceiling_of(policy.limits, policy.budget)
     if ceiling is None:
-        return subjects
+        return asked
     label = f"{key.namespace}/{key.name}"
     words = f"end user {user[:_LONGEST_NAME]!r} of key {label}"
     # By the name in the ledger, so that a gateway that starts finds what they have spent.
     id_ = end_user_subject(label, plan.gateway.books.end_user(user) or "")
-    return (*subjects, Subject(id_, ceiling, SubjectKind.END_USER, words))
+    subject = Subject(id_, ceiling, SubjectKind.END_USER, words)
+    return _asked((subject,) if asked is None else (*asked.subjects, subject))
 
 
 @configured
-def _of_key(caller: Caller) -> tuple[Subject, ...]:
+def _of_key(caller: Caller) -> _Asked | None:
     key = caller.key
     ceiling = ceiling_of(key.limits, key.budget) if key is not None else None
     if key is None or ceiling is None:
-        return ()
+        return None
     label = f"{key.namespace}/{key.name}"
     words = f"key {label} ({caller.key_id})"
-    return (Subject(key_subject(label), ceiling, SubjectKind.KEY, words),)
+    return _asked((Subject(key_subject(label), ceiling, SubjectKind.KEY, words),))
 
 
 @configured
-def _of_deployment(caller: str, target: Target[Connector]) -> tuple[Subject, ...]:
+def _of_deployment(caller: str, target: Target[Connector]) -> _Asked | None:
     """The deployment, and the calling namespace where the owner has set it a ceiling."""
     deployment, label = target.deployment, target.label
     found: list[Subject] = []
@@ -269,7 +269,7 @@ def _of_deployment(caller: str, target: Target[Connector]) -> tuple[Subject, ...
             words = f"namespace {caller} on deployment {label}"
             id_ = namespace_subject(caller, label)
             found.append(Subject(id_, ceiling, SubjectKind.NAMESPACE, words))
-    return tuple(found)
+    return _asked(tuple(found))
 
 
 def _nameless(caller: Caller) -> ApiError:
@@ -285,30 +285,45 @@ def _nameless(caller: Caller) -> ApiError:
 # --- how much -------------------------------------------------------------------------------------
 
 
-def _have_budgets(subjects: tuple[Subject, ...]) -> bool:
-    return any(each.ceiling.money is not None for each in subjects)
-
-
 def _tokens(usage: Usage) -> int:
     """Never below zero: an account takes no upstream's word for what can't be."""
-    return min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS)
+    tokens = usage.input_tokens + usage.output_tokens
+    if tokens > _MOST_TOKENS:
+        return _MOST_TOKENS
+    return tokens
+
+
+def _dearest_of(plan: Plan, route: Route[Connector], name: str, expected: Usage) -> int:
+    """By the dearest deployment of a pool that may be asked, which has the model as `name`."""
+    name = name if route.prefix is not None else ""
+    minute = int(plan.gateway.clock()) // MINUTE
+    return _dearest(_all_quotes(route, name, plan.caller.namespace, minute), expected)
 
 
 @configured
-def _prices(route: Route[Connector], name: str, namespace: str, minute: int) -> tuple[Steps, ...]:
-    """Those of the deployments that `namespace` may be sent to, each once, where they are known."""
+def _all_quotes(
+    route: Route[Connector], name: str, namespace: str, minute: int
+) -> tuple[Quotes, ...]:
+    """Those of the deployments that `namespace` may be sent to, each once."""
     found = (
-        steps_of(priced(target, upstream_model(route, target, name)), minute)
+        _quotes(target, upstream_model(route, target, name), minute)
         for tier in route.tiers
         for target in tier
         if target.admits(namespace)
     )
-    return tuple(dict.fromkeys(steps for steps in found if steps is not None))
+    return tuple(dict.fromkeys(found))
 
 
-def _dearest(prices: Sequence[Steps], usage: Usage) -> int:
+@configured
+def _quotes(target: Target[Connector], model: str, minute: int) -> Quotes:
+    """None of them where no price is known."""
+    steps = steps_of(priced(target, model), minute)
+    return () if steps is None else quotes_of(steps)
+
+
+def _dearest(all_quotes: Sequence[Quotes], usage: Usage) -> int:
     """What it costs at most, in nano-USD; 0: no price is known."""
     most = 0
-    for steps in prices:
-        most = max(most, steps.expected_nano_usd(usage.input_tokens, usage.output_tokens))
+    for quotes in all_quotes:
+        most = max(most, expected_nano_usd(quotes, usage.input_tokens, usage.output_tokens))
     return min(most, _MOST_MONEY)

@@ -97,8 +97,8 @@ async def serve(gateway: Gateway, exchange: Exchange) -> None:
             *(gateway, live, caller, request, exchange.headers),
             *(route, name, deadline, own_id, account),
         )
-        if limited(caller):
-            admission = await admit(plan)
+        admission = await admit(plan) if limited(caller) else None
+        if admission is not None:
             headers += admission.headers
         if request.stream:
             status = await _stream(plan, exchange, headers, admission)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from math import ceil
 from typing import NamedTuple
 
 from sluicegate.config import Pricing
@@ -11,7 +10,6 @@ from sluicegate.model import Usage
 
 _MILLION = 6  # decimal places: prices are in USD per million tokens
 _NOTHING = Decimal(0)
-_THOUSAND = 1000  # nano-USD for a token that costs a USD per million
 
 
 class Rates(NamedTuple):
@@ -86,13 +84,6 @@ class Steps(NamedTuple):
     def cost(self, usage: Usage) -> Decimal | None:
         """See Rates."""
         return (self.rates(usage.input_tokens) if self.longer else self.base).cost(usage)
-
-    def expected_nano_usd(self, input_tokens: int, output_tokens: int) -> int:
-        """What tokens of no special kind would cost, rounded up; 0 where a price is not known."""
-        rates = self.rates(input_tokens) if self.longer else self.base
-        if rates.input is None or rates.output is None:
-            return 0
-        return ceil((input_tokens * rates.input + output_tokens * rates.output) * _THOUSAND)
 
     def below(self, own: Rates) -> Steps:
         """The same steps, with `own` above each."""
