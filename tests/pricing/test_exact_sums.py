@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.model import InputTokensDetails, OutputTokensDetails, Usage
-from sluicegate.pricing import expected_nano_usd, quotes_of
+from sluicegate.pricing import dearest_nano_usd, quotes_of
 from sluicegate.pricing.rates import Rates, Steps
 
 PRICES = st.decimals(0, 1000, places=6, allow_nan=False)
@@ -43,9 +43,19 @@ def test_what_is_expected_is_the_cost_rounded_up(
     steps = Steps(Rates(first, output=output), ((200_000, Rates(more, output=longer)),))
     cost = steps.cost(Usage(read, written))
     assert cost is not None
-    assert expected_nano_usd(quotes_of(steps), read, written) == ceil(Fraction(cost) * 10**9)
+    assert dearest_nano_usd((quotes_of(steps),), Usage(read, written)) == ceil(
+        Fraction(cost) * 10**9
+    )
 
 
 @given(TOKENS, TOKENS)
 def test_nothing_is_expected_where_no_price_is_known(read: int, written: int) -> None:
-    assert expected_nano_usd(quotes_of(Steps(Rates(input=Decimal(1)))), read, written) == 0
+    quotes = quotes_of(Steps(Rates(input=Decimal(1))))
+    assert dearest_nano_usd((quotes,), Usage(read, written)) == 0
+
+
+@given(st.lists(PRICES, max_size=4), TOKENS, TOKENS)
+def test_of_several_the_dearest_is_expected(prices: list[Decimal], read: int, written: int) -> None:
+    several = [quotes_of(Steps(Rates(price, output=price))) for price in prices]
+    alone = [dearest_nano_usd((each,), Usage(read, written)) for each in several]
+    assert dearest_nano_usd(several, Usage(read, written)) == max(alone, default=0)

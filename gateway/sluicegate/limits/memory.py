@@ -171,12 +171,18 @@ class MemoryStore:
         reservation is over; what was not used is given back only where it was counted.
         """
         now = self._now()
-        rest = reservation.amount.settled(tokens, money)
+        amount = reservation.amount
+        tokens, money = amount.exceeded(tokens, money)
         for at, subject in enumerate(reservation.subjects):
             counts, held = self._counts(subject, now), reservation.standings[at]
-            tokens = rest.tokens if rest.tokens > 0 or counts.window == held.window else 0
-            money = rest.money if rest.money > 0 or counts.since == held.since else 0
-            counts.add(subject.ceiling, 0, -rest.requests, tokens, money, now)
+            counts.add(
+                subject.ceiling,
+                0,
+                -amount.requests,
+                tokens if tokens > 0 or counts.window == held.window else 0,
+                money if money > 0 or counts.since == held.since else 0,
+                now,
+            )
             if subject.id not in self._lasting:
                 self._keep(subject, counts, now)
 

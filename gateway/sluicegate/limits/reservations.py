@@ -75,13 +75,12 @@ class Amount(msgspec.Struct, frozen=True, gc=False):
     tokens: int = 0
     money: int = 0
 
-    def settled(self, tokens: int | None, money: int | None) -> Amount:
-        """What these counts are too low by, or too high; `requests` are slots that are free again.
+    def exceeded(self, tokens: int | None, money: int | None) -> tuple[int, int]:
+        """By how much: more tokens and money than this, or (below zero) less.
 
         None: what was expected is as good as what is known.
         """
-        return Amount(
-            self.requests,
+        return (
             0 if tokens is None else tokens - self.tokens,
             0 if money is None else money - self.money,
         )

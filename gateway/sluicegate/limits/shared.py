@@ -138,9 +138,10 @@ class SharedStore:
         """Count what was really used in place of what was reserved, and free the slots; soon."""
         id_ = reservation.id
         self._held.pop(id_, None)
-        rest = reservation.amount.settled(tokens, money)
+        amount = reservation.amount
+        rest = Amount(0, *amount.exceeded(tokens, money))
         for subject, standing in zip(reservation.subjects, reservation.standings, strict=True):
-            slot = "free" if rest.requests and subject.ceiling.parallel is not None else ""
+            slot = "free" if amount.requests and subject.ceiling.parallel is not None else ""
             limited_tokens, limited_money = _limited(subject, rest)
             if limited_tokens or limited_money or slot:
                 self._post(_End(id_, subject, standing, limited_tokens, limited_money, slot))

@@ -7,7 +7,6 @@ namespace) for each attempt. Where nothing is limited nothing is asked.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import msgspec
 
@@ -37,7 +36,7 @@ from sluicegate.pipeline.configured import configured
 from sluicegate.pipeline.exchange import Header
 from sluicegate.pipeline.gateway import Gateway
 from sluicegate.pipeline.plan import Plan
-from sluicegate.pricing import MINUTE, Quotes, expected_nano_usd, quotes_of, steps_of
+from sluicegate.pricing import MINUTE, Quotes, dearest_nano_usd, quotes_of, steps_of
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.select import upstream_model
 from sluicegate.routing.snapshot import Route, Target
@@ -109,7 +108,8 @@ async def admit(plan: Plan) -> Admission | None:
         return None
     gateway, expected = plan.gateway, plan.account.expected
     money = _dearest_of(plan, plan.route, plan.name, expected) if asked.budgets else 0
-    found = await _reserve(gateway, asked, Amount(1, _tokens(expected), money))
+    amount = Amount(1, expected.input_tokens + expected.output_tokens, money)
+    found = await _reserve(gateway, asked, amount)
     if isinstance(found, Refusal):
         raise _refused(gateway, found)
     return Admission(plan, found, rate_headers(found))
@@ -145,8 +145,9 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
     if asked.budgets:
         model = upstream_model(plan.route, target, plan.name)
         quotes = _quotes(target, model, int(plan.gateway.clock()) // MINUTE)
-        money = _dearest((quotes,), expected)
-    found = await _reserve(plan.gateway, asked, Amount(1, _tokens(expected), money))
+        money = dearest_nano_usd((quotes,), expected)
+    amount = Amount(1, expected.input_tokens + expected.output_tokens, min(money, _MOST_MONEY))
+    found = await _reserve(plan.gateway, asked, amount)
     if isinstance(found, Refusal):
         _count(plan.gateway, found)
     return found
@@ -154,9 +155,10 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
 
 def settle(plan: Plan, admission: Admission | None) -> None:
     """Count what a request has really used, now that it is over."""
-    tokens, cost = _tokens(plan.account.usage), plan.account.cost
+    limits, usage, cost = plan.gateway.limits, plan.account.usage, plan.account.cost
+    # Never below zero: an account takes no upstream's word for what can't be.
+    tokens = min(usage.input_tokens + usage.output_tokens, _MOST_TOKENS)
     money = None if cost is None else min(nano_usd(cost), _MOST_MONEY)
-    limits = plan.gateway.limits
     if admission is not None:
         limits.settle(admission.held, tokens, money)
         for each in admission.more:  # what was used of it is counted already
@@ -285,19 +287,12 @@ def _nameless(caller: Caller) -> ApiError:
 # --- how much -------------------------------------------------------------------------------------
 
 
-def _tokens(usage: Usage) -> int:
-    """Never below zero: an account takes no upstream's word for what can't be."""
-    tokens = usage.input_tokens + usage.output_tokens
-    if tokens > _MOST_TOKENS:
-        return _MOST_TOKENS
-    return tokens
-
-
 def _dearest_of(plan: Plan, route: Route[Connector], name: str, expected: Usage) -> int:
     """By the dearest deployment of a pool that may be asked, which has the model as `name`."""
     name = name if route.prefix is not None else ""
     minute = int(plan.gateway.clock()) // MINUTE
-    return _dearest(_all_quotes(route, name, plan.caller.namespace, minute), expected)
+    quotes = _all_quotes(route, name, plan.caller.namespace, minute)
+    return min(dearest_nano_usd(quotes, expected), _MOST_MONEY)
 
 
 @configured
@@ -319,11 +314,3 @@ def _quotes(target: Target[Connector], model: str, minute: int) -> Quotes:
     """None of them where no price is known."""
     steps = steps_of(priced(target, model), minute)
     return () if steps is None else quotes_of(steps)
-
-
-def _dearest(all_quotes: Sequence[Quotes], usage: Usage) -> int:
-    """What it costs at most, in nano-USD; 0: no price is known."""
-    most = 0
-    for quotes in all_quotes:
-        most = max(most, expected_nano_usd(quotes, usage.input_tokens, usage.output_tokens))
-    return min(most, _MOST_MONEY)

@@ -5,7 +5,7 @@ Pure: no network, no clock of its own. `genai-prices` is the catalogue, as its w
 
 from sluicegate.pricing.catalogue import CATALOGUE, context_window, load
 from sluicegate.pricing.price import MINUTE, Priced, answer_cost, is_priced, steps_of
-from sluicegate.pricing.quotes import Quotes, expected_nano_usd, quotes_of
+from sluicegate.pricing.quotes import Quotes, dearest_nano_usd, quotes_of
 from sluicegate.pricing.rates import Rates, Steps, own_rates
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "Steps",
     "answer_cost",
     "context_window",
-    "expected_nano_usd",
+    "dearest_nano_usd",
     "is_priced",
     "load",
     "own_rates",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from math import lcm
 from typing import NamedTuple, TypeAlias
 
+from sluicegate.model import Usage
 from sluicegate.pricing.rates import Rates, Steps
 
 _THOUSAND = 1000  # nano-USD for a token that costs a USD per million
@@ -36,9 +38,12 @@ def _quote(above: int, rates: Rates) -> Quote:
     return Quote(above, int(read * parts), int(written * parts), parts)
 
 
-def expected_nano_usd(quotes: Quotes, input_tokens: int, output_tokens: int) -> int:
-    """What so many tokens would cost, rounded up; 0 where a price is not known."""
-    for above, read, written, parts in quotes:
-        if input_tokens > above:
-            return -(-(input_tokens * read + output_tokens * written) // parts)
-    return 0
+def dearest_nano_usd(quotes: Iterable[Quotes], usage: Usage) -> int:
+    """What these tokens would cost at most, rounded up; 0 where no price is known."""
+    input_tokens, output_tokens, most = usage.input_tokens, usage.output_tokens, 0
+    for each in quotes:
+        for above, read, written, parts in each:
+            if input_tokens > above:
+                most = max(most, -(-(input_tokens * read + output_tokens * written) // parts))
+                break
+    return most
