@@ -144,6 +144,18 @@ async def test_a_period_ends_and_spending_starts_at_zero(
     assert (await counting.granted(ask(dollar, money=1))).standings[0].money == 2
 
 
+async def test_a_period_that_begins_after_a_clock_was_set_back_ends_as_it_should(
+    counting: Counting,
+) -> None:
+    day = Ceiling(money=USD, period="1d")
+    await counting.granted(ask(day))
+    counting.clock.now -= 3 * 86_400
+    await counting.granted(ask(day, money=USD))
+    await counting.refused(ask(day))
+    counting.clock.now += 86_400
+    assert (await counting.granted(ask(day, money=1))).standings[0].money == 1
+
+
 async def test_large_amounts_are_exact(counting: Counting) -> None:
     most = Ceiling(money=999_999_999 * USD + 999_999_000)
     held = await counting.granted(ask(most, money=900_000_000 * USD + 1))

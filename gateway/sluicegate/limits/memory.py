@@ -109,7 +109,7 @@ class _Counts:
             self.parallel += slots
         if money and ceiling.money is not None:
             if not self.since:
-                self.since = now
+                self.since, self.lasts = now, min(self.lasts, period_end(self.period, now))
             self.money += money
 
     def standing(self, ceiling: Ceiling) -> Standing:
