@@ -147,7 +147,7 @@ async def test_a_period_ends_and_spending_starts_at_zero(
 async def test_a_period_that_begins_after_a_clock_was_set_back_ends_as_it_should(
     counting: Counting,
 ) -> None:
-    day = Ceiling(money=USD, period="1d")
+    day = Ceiling(parallel=9, money=USD, period="1d")
     await counting.granted(ask(day))
     counting.clock.now -= 3 * 86_400
     await counting.granted(ask(day, money=USD))
