@@ -56,7 +56,7 @@ class _Asked(msgspec.Struct, frozen=True, gc=False):
     warns: bool
 
 
-class Admission(msgspec.Struct):
+class Admission(msgspec.Struct, gc=False):
     """Of one request whose key is limited: what is reserved of the key and the end user.
 
     `headers` tell the client how it stands, `too_dear` are the ids of pools that were passed over.
@@ -118,7 +118,7 @@ async def admit(plan: Plan) -> Admission | None:
 async def standing_headers(gateway: Gateway, caller: Caller) -> tuple[Header, ...]:
     """How a key stands, for an answer to a request that was not admitted."""
     asked = _of_key(caller)
-    if asked is None:
+    if asked is None or caller.key is None or caller.key.limits is None:
         return ()
     try:
         found = await gateway.limits.reserve(asked.subjects, Amount(0))
