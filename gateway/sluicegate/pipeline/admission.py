@@ -81,10 +81,14 @@ class Admission(msgspec.Struct, gc=False):
         more = _dearest_of(plan, route, name, plan.account.expected) - reserved
         if more <= 0:
             return None
-        found = await _reserve(plan.gateway, asked, Amount(0, 0, more))
+        gateway, amount = plan.gateway, Amount(0, 0, more)
+        found = gateway.limits.reserve_now(asked.subjects, amount)
+        found = found or await _shared(gateway, asked, amount)
         if isinstance(found, Refusal):
             self.too_dear += (route.pool.id,)
-            return _refused(plan.gateway, found)
+            return _refused(gateway, found)
+        if asked.warns:
+            _warn(gateway, found)
         self.more += (found,)
         return None
 
@@ -109,9 +113,12 @@ async def admit(plan: Plan) -> Admission | None:
     gateway, expected = plan.gateway, plan.account.expected
     money = _dearest_of(plan, plan.route, plan.name, expected) if asked.budgets else 0
     amount = Amount(1, expected.input_tokens + expected.output_tokens, money)
-    found = await _reserve(gateway, asked, amount)
+    found = gateway.limits.reserve_now(asked.subjects, amount)
+    found = found or await _shared(gateway, asked, amount)
     if isinstance(found, Refusal):
         raise _refused(gateway, found)
+    if asked.warns:
+        _warn(gateway, found)
     return Admission(plan, found, rate_headers(found))
 
 
@@ -147,9 +154,13 @@ async def admit_attempt(plan: Plan, target: Target[Connector]) -> Reservation | 
         quotes = _quotes(target, model, int(plan.gateway.clock()) // MINUTE)
         money = dearest_nano_usd((quotes,), expected)
     amount = Amount(1, expected.input_tokens + expected.output_tokens, min(money, _MOST_MONEY))
-    found = await _reserve(plan.gateway, asked, amount)
+    gateway = plan.gateway
+    found = gateway.limits.reserve_now(asked.subjects, amount)
+    found = found or await _shared(gateway, asked, amount)
     if isinstance(found, Refusal):
-        _count(plan.gateway, found)
+        _count(gateway, found)
+    elif asked.warns:
+        _warn(gateway, found)
     return found
 
 
@@ -167,11 +178,10 @@ def settle(plan: Plan, admission: Admission | None) -> None:
         limits.settle(plan.held, tokens, money)
 
 
-async def _reserve(gateway: Gateway, asked: _Asked, amount: Amount) -> Reservation | Refusal:
-    """Raises ApiError (503)."""
-    limits, subjects = gateway.limits, asked.subjects
+async def _shared(gateway: Gateway, asked: _Asked, amount: Amount) -> Reservation | Refusal:
+    """What the store says that somebody has to wait for. Raises ApiError (503)."""
     try:
-        found = limits.reserve_now(subjects, amount) or await limits.reserve(subjects, amount)
+        return await gateway.limits.reserve(asked.subjects, amount)
     except StoreUnavailable as error:
         raise ApiError(
             503,
@@ -181,9 +191,6 @@ async def _reserve(gateway: Gateway, asked: _Asked, amount: Amount) -> Reservati
             code="limits_unavailable",
             retry_after=1.0,
         ) from error
-    if asked.warns and isinstance(found, Reservation):
-        _warn(gateway, found)
-    return found
 
 
 def _refused(gateway: Gateway, refusal: Refusal) -> ApiError:
