@@ -21,7 +21,6 @@ from ledger_records import record
 from postgres_process import PROGRAMS, PostgresProcess, postgres_process
 from sluicegate.ledger import CallRecord, Ledger, LedgerSettings
 from sluicegate.ledger.ledger import reader_of
-from sluicegate.ledger.record import encode
 from sluicegate.ledger.spool import Spool
 from sluicegate.ledger.store import Spend
 
@@ -76,9 +75,9 @@ def test_what_killed_gateways_left_is_taken_over(store_url: str, tmp_path: Path)
     ended, under_way = record(), record(status="interrupted", estimated=True)
     living = Spool(tmp_path / "living" / "spool", max_bytes=1_000_000)
     living.prepare()
-    living.append_begin(ended.id, encode(ended))
-    living.append_end(ended.id, encode(ended))
-    living.append_begin(under_way.id, encode(under_way))
+    living.begin(ended)
+    living.end(ended)
+    living.begin(under_way)
     for state in (tmp_path / "first", tmp_path / "second"):  # a replay doubles nothing
         shutil.copytree(tmp_path / "living", state)
         ledger = Ledger(LedgerSettings(state, store_url))

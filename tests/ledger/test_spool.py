@@ -87,8 +87,8 @@ def take(spool: Spool) -> list[bytes]:
 
 
 def call(spool: Spool, number: int) -> None:
-    spool.append_begin(IDS[number], ROWS[number])
-    spool.append_end(IDS[number], ROWS[number])
+    spool.begin(RECORDS[number])
+    spool.end(RECORDS[number])
 
 
 def left(state: Path) -> list[bytes]:
@@ -136,11 +136,29 @@ def test_rows_that_are_not_stored_are_read_again(spool: Spool) -> None:
     assert first.rows == second.rows == [ROWS[0]]
 
 
+def test_a_line_that_found_half_the_room_it_needs(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def half(fd: int, text: bytes) -> int:
+        return write(fd, text[: len(text) // 2])
+
+    call(spool, 0)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", half)
+        spool.end(RECORDS[1])
+    assert spool.problem is not None
+    call(spool, 2)
+    assert spool.problem is None
+    assert take(spool) == [ROWS[0], ROWS[2], ROWS[1]]  # last what memory has kept
+
+
 def test_what_a_killed_process_leaves(spool: Spool, tmp_path: Path) -> None:
     """A call that began long ago is carried from file to file."""
-    spool.append_begin(IDS[7], ROWS[7])
-    spool.append_begin(IDS[6], ROWS[6])
-    spool.append_never(IDS[6])
+    spool.begin(RECORDS[7])
+    spool.begin(RECORDS[6])
+    spool.withdraw(IDS[6])
     for _ in range(10):
         call(spool, 0)
         call(spool, 1)
@@ -183,9 +201,9 @@ def test_any_truncation_of_a_leftover(
     spool = Spool(tmp_path / "spool", max_bytes=200_000, segment_bytes=1_000)
     spool.prepare()
     for number in range(5):
-        spool.append_begin(IDS[number], ROWS[number])
+        spool.begin(RECORDS[number])
         if number % 2:
-            spool.append_end(IDS[number], ROWS[number])
+            spool.end(RECORDS[number])
         spool.prepare()
     state = killed(tmp_path)
     spool.close()

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from sluicegate.config import Pricing
 from sluicegate.model import InputTokensDetails, OutputTokensDetails, Usage
-from sluicegate.pricing import CATALOGUE, Priced, Rates, answer_cost, own_rates
+from sluicegate.pricing import (
+    CATALOGUE,
+    MINUTE,
+    Priced,
+    Rates,
+    answer_cost,
+    own_rates,
+    steps_of,
+)
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PROVIDERS = {
@@ -233,3 +241,12 @@ def test_the_offline_data_is_in_the_wheel() -> None:
         "from sluicegate.pricing import load; load()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+@given(st.integers(0, 10**7))
+def test_what_the_input_alone_costs_is_what_an_answer_without_output_does(tokens: int) -> None:
+    for model in ("gpt-4o", "gemini-2.5-pro"):
+        called = Priced("gemini" if "gemini" in model else "openai", model)
+        steps = steps_of(called, int(NOW.timestamp()) // MINUTE)
+        assert steps is not None
+        assert steps.input_cost(tokens) == answer_cost(called, usage(tokens, 0), at=NOW.timestamp())

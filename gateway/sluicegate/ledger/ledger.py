@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from sluicegate.ledger.record import CallRecord, encode
+from sluicegate.ledger.record import CallRecord
 from sluicegate.ledger.spool import Spool
 from sluicegate.ledger.sqlite import SqliteReader, SqliteStore
 from sluicegate.ledger.store import Reader, Store
@@ -48,8 +48,8 @@ class Ledger:
     def __init__(self, settings: LedgerSettings) -> None:
         self._settings = settings
         root = settings.state_dir / "spool"
-        self._spool = Spool(root, settings.spool_bytes)
-        self._writer = Writer(root, self._spool, store_of(settings.store_url, settings.state_dir))
+        self._spool = spool = Spool(root, settings.spool_bytes)
+        self._writer = Writer(root, spool, store_of(settings.store_url, settings.state_dir))
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Make the spool and start the thread. Blocking; what is wrong is in `state`.
@@ -63,15 +63,15 @@ class Ledger:
 
     def begin(self, record: CallRecord) -> None:
         """A call is about to be sent: the row it gets if the gateway does not live to its end."""
-        self._spool.append_begin(record.id, encode(record))
+        self._spool.begin(record)
 
     def end(self, record: CallRecord) -> None:
         """What came of it; before the last byte goes to the client."""
-        self._spool.append_end(record.id, encode(record))
+        self._spool.end(record)
 
     def withdraw(self, id_: str) -> None:
         """It has never been sent, so there is no row."""
-        self._spool.append_never(id_)
+        self._spool.withdraw(id_)
 
     @property
     def caught_up(self) -> bool:

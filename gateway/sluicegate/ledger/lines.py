@@ -49,9 +49,10 @@ def parse(data: bytes) -> Iterator[Line]:
             yield Line(kind, text[_PREFIX:])
 
 
-def ended_rows(data: bytes) -> list[bytes]:
-    """The records of what has ended."""
-    return [text[_PREFIX:] for text in data.split(b"\n") if text.startswith(END) and _sound(text)]
+def ended_rows(data: bytes, *, sound: bool = False) -> list[bytes]:
+    """The records of what has ended. `sound`: no line is torn or damaged, as the reader knows."""
+    ended = [text for text in data.split(b"\n") if text.startswith(END)]
+    return [text[_PREFIX:] for text in (ended if sound else filter(_sound, ended))]
 
 
 def open_rows(data: bytes) -> list[bytes]:

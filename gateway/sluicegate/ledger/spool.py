@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sluicegate.ledger.lines import BEGIN, END, NEVER, ended_rows, line, open_rows, whole_lines
-from sluicegate.ledger.record import encode
+from sluicegate.ledger.record import CallRecord, encode
 
 SEGMENT_BYTES = 4 * 1024 * 1024
 _LOCK = "lock"
@@ -33,12 +33,16 @@ _READ = 256 * 1024  # bytes; some hundreds of rows
 
 @dataclass(slots=True)
 class Segment:
-    """A file of the spool. `read` bytes are in the database, `written` in the file."""
+    """A file of the spool. `read` bytes are in the database, `written` in the file.
+
+    `torn`: it holds a part of a line, because the disk was full.
+    """
 
     path: Path
     fd: int
     written: int = 0
     read: int = 0
+    torn: bool = False
 
     def remove(self) -> None:
         """Blocking."""
@@ -66,22 +70,23 @@ class Spool:
     _memory: deque[bytes] = field(default_factory=deque[bytes])  # rows that no file would take
     _torn: bool = False  # the file ends in a part of a line
 
-    def append_begin(self, id_: str, record: bytes) -> None:
+    def begin(self, record: CallRecord) -> None:
         """Before a call is sent. Never raises for a disk that is full or gone."""
-        text = self._open[id_] = line(BEGIN, record)
+        text = self._open[record.id] = line(BEGIN, encode(record))
         self._write(text)
 
-    def append_end(self, id_: str, record: bytes) -> None:
+    def end(self, record: CallRecord) -> None:
         """Before the last byte of the answer goes to the client."""
-        self._open.pop(id_, None)
-        if self._write(line(END, record)):
+        self._open.pop(record.id, None)
+        row = encode(record)
+        if self._write(line(END, row)):
             return
         if len(self._memory) < _MOST_IN_MEMORY:
-            self._memory.append(record)
+            self._memory.append(row)
         else:
             self.lost += 1
 
-    def append_never(self, id_: str) -> None:
+    def withdraw(self, id_: str) -> None:
         """What had begun was not sent after all."""
         self._open.pop(id_, None)
         self._write(line(NEVER, encode(id_)))
@@ -110,6 +115,7 @@ class Spool:
         segment.written += done
         self._torn = done < len(text)
         if self._torn:
+            segment.torn = True
             self.problem = "the spool can't be written: the disk is full"
             return False
         if self.problem is not None:
@@ -132,6 +138,7 @@ class Spool:
             done = 0
         spare.written += done
         if done < len(carried):
+            spare.torn = True
             self._spare = spare  # the old one goes on: what is under way must be in one of them
             return old
         self._torn = False
@@ -183,7 +190,8 @@ class Spool:
             whole = whole_lines(data) or (len(data) if sealed or len(data) == _READ else 0)
             if not whole:
                 break
-            return Batch(ended_rows(data[:whole]), segment, segment.read + whole)
+            rows = ended_rows(data[:whole], sound=not segment.torn)
+            return Batch(rows, segment, segment.read + whole)
         rows = list(self._memory)[:_MOST_AT_ONCE]
         return Batch(rows, None, len(rows)) if rows else None
 

@@ -27,10 +27,14 @@ from sluicegate.ledger.store import (
 )
 
 _PATIENCE = 10.0  # seconds that a lock of another process is waited for
+# KiB of memory. Rows come in the order of time, and so does what their indexes grow by: more pages
+# than these would only be kept.
+_CACHE = 512
 # Rows of one statement, the most first. SQLite works on many without the interpreter's lock, which
 # is taken for a tenth of a millisecond to hand it 64; with JSON functions a row takes three times
 # as long (measured).
 _AT_ONCE = (64, 8, 1)
+_WIDTH = len(COLUMNS)
 _TAGS_AT = COLUMNS.index("tags")
 _decode = msgspec.json.Decoder(list[list[object]]).decode
 _encode = msgspec.json.Encoder().encode
@@ -61,6 +65,7 @@ class SqliteStore:
                 # So that readers and the writer do not wait for one another.
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(f"PRAGMA cache_size = -{_CACHE}")
                 self._migrate(connection)
         except (sqlite3.Error, OSError) as error:
             self.close()
@@ -161,10 +166,11 @@ def _values(rows: Sequence[bytes]) -> list[object]:
     """Of all columns of encoded records, one row after another. Raises msgspec.DecodeError."""
     values: list[object] = []
     for row in _decode(b"[%b]" % b",".join(rows)):
-        # A later version appends fields: an older record lacks some, a newer one has more.
-        columns = row[: len(COLUMNS)] + [None] * (len(COLUMNS) - len(row))
-        columns[_TAGS_AT] = _encode(columns[_TAGS_AT]).decode()
-        values += columns
+        if len(row) != _WIDTH:
+            # A later version appends fields: an older record lacks some, a newer one has more.
+            row[_WIDTH:] = [None] * (_WIDTH - len(row))
+        row[_TAGS_AT] = _encode(row[_TAGS_AT]).decode()
+        values += row
     return values
 
 

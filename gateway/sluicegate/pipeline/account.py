@@ -25,7 +25,7 @@ from sluicegate.ledger import RECORD_VERSION, CallRecord, Ledger
 from sluicegate.ledger.record import INTERRUPTED
 from sluicegate.model import Usage
 from sluicegate.pipeline.configured import configured
-from sluicegate.pricing import CATALOGUE, Priced, answer_cost
+from sluicegate.pricing import CATALOGUE, MINUTE, Priced, answer_cost, steps_of
 from sluicegate.pricing.estimate import USUAL_OUTPUT, at_least, input_tokens, output_tokens
 from sluicegate.providers.contract import Connector
 from sluicegate.routing.attempts import Outcome as AttemptOutcome
@@ -161,9 +161,11 @@ class Account:
         if self.trace is not None:
             call.span_id = new_span_id()
         if self._books.ledger is not None:
-            expected = Usage(self.expected.input_tokens)
-            cost = answer_cost(names.priced, expected, at=call.time)
-            call.begun = self._record(call, expected, cost)
+            # A gateway that is killed has been charged for what it sent, at least.
+            tokens = self.expected.input_tokens
+            steps = steps_of(names.priced, int(call.time) // MINUTE)
+            cost = None if steps is None else steps.input_cost(tokens)
+            call.begun = self._record(call, tokens, cost)
             self._books.ledger.begin(call.begun)
 
     def trace_headers(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -254,7 +256,7 @@ class Account:
         ledger, records, trace = self._books.ledger, self._books.records, self.trace
         if ledger is not None or trace is not None:
             record = msgspec.structs.replace(
-                call.begun or self._record(call, usage, cost),
+                call.begun or self._record(call, usage.input_tokens, cost),
                 status=status,
                 http_status=http_status,
                 input_tokens=usage.input_tokens,
@@ -293,7 +295,7 @@ class Account:
             answer if self._logs_content else b"",
         )
 
-    def _record(self, call: _Call, expected: Usage, cost: Decimal | None) -> CallRecord:
+    def _record(self, call: _Call, input_tokens: int, cost: Decimal | None) -> CallRecord:
         """What is written down of a call that has begun."""
         caller, names = self._caller, call.names
         # In the order of the fields: by their names it takes four times as long (measured).
@@ -314,7 +316,7 @@ class Account:
             call.number,
             INTERRUPTED,
             None,
-            expected.input_tokens,
+            input_tokens,
             0,
             0,
             0,

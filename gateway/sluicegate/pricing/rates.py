@@ -48,6 +48,10 @@ class Rates(NamedTuple):
                 return None
         return total.scaleb(-_MILLION)
 
+    def input_cost(self, tokens: int) -> Decimal | None:
+        """USD for input of no special kind; None where it has no price."""
+        return None if self.input is None else (tokens * self.input).scaleb(-_MILLION)
+
     def above(self, below: Rates) -> Rates:
         """These, and those of `below` where these say nothing.
 
@@ -84,6 +88,10 @@ class Steps(NamedTuple):
     def cost(self, usage: Usage) -> Decimal | None:
         """See Rates."""
         return (self.rates(usage.input_tokens) if self.longer else self.base).cost(usage)
+
+    def input_cost(self, tokens: int) -> Decimal | None:
+        """See Rates."""
+        return (self.rates(tokens) if self.longer else self.base).input_cost(tokens)
 
     def below(self, own: Rates) -> Steps:
         """The same steps, with `own` above each."""
