@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -235,9 +235,10 @@ class ControlLoop:
             await self.observation.confirm()
             compilation, inputs = await self._compile()
         affected = self._affected(inputs, compilation)
+        holding.changed(compilation.changed)
+        holding.changed(self._mended(affected, compilation))
         self.world.accept(inputs)
         self._compilation = compilation
-        holding.changed(compilation.changed)
         hindrance = ""
         try:
             written = await self._publisher.publish(
@@ -305,6 +306,18 @@ class ControlLoop:
             )
         return affected
 
+    def _mended(self, affected: Iterable[ResourceRef], after: Compilation) -> Iterator[str]:
+        """The entries of objects that nothing speaks against any more.
+
+        They may be as they were, and what they lacked be another's: a key that a deployment refers
+        to, a fallback, a name. A gateway serves them when it has that.
+        """
+        before = self._compilation
+        if before is not None:
+            for ref in affected:
+                if not _is_fine(before, ref) and _is_fine(after, ref):
+                    yield entry_id(ref)
+
     def _tell(
         self,
         affected: Iterable[ResourceRef],
@@ -341,6 +354,10 @@ def _ref(entry_id: str) -> ResourceRef | None:
             return ResourceRef("ApiKey", namespace, name)
         case _:
             return None
+
+
+def _is_fine(compilation: Compilation, ref: ResourceRef) -> bool:
+    return all(condition.status == "True" for condition in compilation.conditions(ref))
 
 
 def _revokes(ref: ResourceRef, before: Observed | None, after: Observed | None) -> bool:
