@@ -109,6 +109,33 @@ def test_what_was_taken_back_within_the_second_waits_for_its_acknowledgement() -
     assert [summary(write) for write in desk.write_all()] == ["True 2/2"]
 
 
+def test_a_new_operator_trusts_a_status_only_on_what_that_was_written_of() -> None:
+    before = Desk()
+    before.see()
+    before.fleet(5)
+    before.know(5)
+    [ready] = before.write_all()
+    missing = ("ResolvedRefs", "False", "SecretNotFound", "create it")
+    before.know(5, conditions=(FINE[0], missing))
+    [unresolved] = before.write_all()
+
+    def told(status: Status, generation: int) -> list[str]:
+        """What the next one writes of the same revision, while a gateway is behind."""
+        desk = Desk()
+        desk.see(status=status)
+        desk.fleet(6)
+        found = Facts(generation, FINE, "r1", 7, inherited=True)
+        desk.agenda.know(desk.ref(), found)
+        at_once = desk.write_all()
+        desk.now += 1.0
+        return [summary(write) for write in at_once + desk.write_all()]
+
+    behind = ["False 0/1"]
+    assert told(unresolved.status, 1) == behind  # what it lacked came with sequence 7
+    assert told(ready.status, 3) == behind  # generation 2 was another, and came with sequence 6
+    assert told(ready.status, 1) == ["True 0/1"]  # the gateway has restarted from an older copy
+
+
 def test_an_object_on_its_way_is_told_after_a_second() -> None:
     desk = Desk()
     desk.see()

@@ -17,7 +17,7 @@ from msgspec import Struct
 from sluicegate.resources import ResourceRef
 from sluicegate_operator.budget import Budget
 from sluicegate_operator.status.fleet import Fleet
-from sluicegate_operator.status.judge import Facts, plan_status
+from sluicegate_operator.status.judge import Facts, is_of, plan_status
 from sluicegate_operator.status.values import Status
 from sluicegate_operator.versions import is_older
 
@@ -238,7 +238,8 @@ class Agenda:
         seen, facts = self._seen.get(ref), self._facts.get(ref)
         if seen is None or facts is None:
             return None
-        latch = facts.inherited or self._converged.get(ref) == facts.held_since
+        inherited = facts.inherited and is_of(seen.status, facts)
+        latch = inherited or self._converged.get(ref) == facts.held_since
         status = plan_status(
             facts, seen.status, self._fleet, self._controller, self._clock(), latch=latch
         )

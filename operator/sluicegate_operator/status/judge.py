@@ -84,6 +84,18 @@ def plan_status(
     )
 
 
+def is_of(before: Status, facts: Facts) -> bool:
+    """Whether a status was written of this generation, and found as little against it.
+
+    Otherwise it does not say that the gateways have taken what came since.
+    """
+    return before.observed_generation == facts.generation and all(
+        (told := before.condition(kind)) is not None and told.status == "True"
+        for kind, truth, *_ in facts.conditions
+        if truth == "True" and kind not in _ABNORMAL
+    )
+
+
 def _programmed(  # noqa: PLR0911 -- a list of reasons
     facts: Facts, before: Status, fleet: Fleet, *, latch: bool
 ) -> Said:
