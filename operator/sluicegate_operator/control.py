@@ -41,6 +41,7 @@ from sluicegate_operator.world import World
 _MANY = 20  # entries; a pass that would drop more than half of more than these is confirmed
 _BACKOFF, _MOST_BACKOFF = 0.5, 5.0
 _RESYNC = 300.0  # seconds between looks at Secrets that are not watched
+_OWED = "The key is yet to be rotated: if that takes long, see the operator's log."
 _ROUNDS = 5  # compiles of one pass; each but the last found Secrets to fetch or to mint
 
 
@@ -329,7 +330,8 @@ class ControlLoop:
             observed = self.world.observed(ref)
             # Of what has changed meanwhile this pass has nothing to say: it would praise the new
             # generation for what the one before came to. The next pass will.
-            if observed is not None and not self.world.is_newer(ref):
+            uses = compilation.secrets_of(ref)
+            if observed is not None and not self.world.is_newer(ref, uses):
                 since = holding.since(entry_id(ref))
                 facts = facts_of(
                     observed,
@@ -338,7 +340,9 @@ class ControlLoop:
                     self._credentials.held,
                     inherited=holding.inherited(entry_id(ref)),
                 )
-                if since is None and hindrance:
+                if self._minting.owes(ref):
+                    facts = replace(facts, held_since=None, hindrance=_OWED)
+                elif since is None and hindrance:
                     facts = replace(facts, hindrance=hindrance)
                 self._agenda.know(ref, facts)
             yield

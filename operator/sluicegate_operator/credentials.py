@@ -203,7 +203,7 @@ class Credentials:
         ref = SecretRef(wanted.namespace, wanted.secret_name)
         secret = self._world.secret(ref)
         if secret is not None:
-            return await self._rotate(ref, wanted, now) if self._is_due(ref, wanted, now) else None
+            return await self._rotate(ref, wanted, now) if self.is_due(wanted, now) else None
         observed = self._world.observed(ResourceRef("ApiKey", wanted.namespace, wanted.name))
         if observed is None:
             return None
@@ -219,7 +219,9 @@ class Credentials:
         self._keep(made)
         return Minted(wanted, key_id, rotated=False)
 
-    def _is_due(self, ref: SecretRef, wanted: WantedKey, now: float) -> bool:
+    def is_due(self, wanted: WantedKey, now: float) -> bool:
+        """Whether the key is to be rotated, which it was not. `now` is Unix time in seconds."""
+        ref = SecretRef(wanted.namespace, wanted.secret_name)
         secret, held = self._world.secret(ref), self._held.get(ref)
         return (
             secret is not None

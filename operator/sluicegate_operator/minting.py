@@ -51,6 +51,11 @@ class Minting:
         wanted = self._wanted.get(ref)
         return () if wanted is None else (SecretRef(wanted.namespace, wanted.secret_name),)
 
+    def owes(self, ref: ResourceRef) -> bool:
+        """Whether an ApiKey has asked for a rotation that was not done."""
+        wanted = self._wanted.get(ref)
+        return wanted is not None and self._credentials.is_due(wanted, self._clock())
+
     def note(self, inputs: Inputs) -> None:
         """Take what the ApiKeys that changed want now."""
         for ref in inputs.changed:

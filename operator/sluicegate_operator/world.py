@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sluicegate.resources import Inputs, Resource, ResourceRef, Secret, SecretRef
 from sluicegate_operator.objects import Observed
 
@@ -45,9 +47,9 @@ class World:
         """An object as it is now."""
         return self._observed.get(ref)
 
-    def is_newer(self, ref: ResourceRef) -> bool:
-        """Whether an object has changed since the last snapshot."""
-        return ref in self._touched
+    def is_newer(self, ref: ResourceRef, uses: Iterable[SecretRef]) -> bool:
+        """Whether an object, or a Secret that it uses, has changed since the last snapshot."""
+        return ref in self._touched or not self._touched_secrets.isdisjoint(uses)
 
     def observed_keys(self) -> list[Observed]:
         """The ApiKeys as they are now."""

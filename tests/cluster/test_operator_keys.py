@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from operated_cluster import OperatedCluster, condition, reason
-from sluicegate.cluster import API_KEYS, SECRETS, ClusterSecret
+from sluicegate.cluster import API_KEYS, SECRETS, ClusterSecret, Metadata
 from sluicegate.config import ClientKey
 
 AK = API_KEYS
@@ -113,6 +113,22 @@ async def test_a_rotation_that_is_to_come_is_told_and_comes(cluster: OperatedClu
     found = await cluster.until(AK, "team", lambda o: len(o["status"].get("keys", [])) == 2)
     assert (await minted(cluster, "team-key")).data["previousKey"] == old
     assert "rotated" not in condition(found, "Accepted")["message"]
+
+
+async def test_a_key_that_cannot_be_rotated_is_not_said_to_be(cluster: OperatedCluster) -> None:
+    generate = {"secretName": "team-key"}
+    await cluster.key("team", generate=generate)
+    old = (await cluster.key_ready("team"))["status"]["keys"]
+    fixed = {"immutable": True}
+    await cluster.admin.patch(SECRETS, "team-key", fixed, Metadata, namespace=cluster.namespace)
+    rotation = {"requestedAt": in_seconds(-1), "overlap": "1h"}
+    await cluster.key("team", generate=generate, rotation=rotation)
+    found = await cluster.until(AK, "team", lambda o: o["status"]["observedGeneration"] == 2)
+    assert reason(found) == "Waiting"
+    assert "rotated" in condition(found, "Ready")["message"]
+    assert found["status"]["keys"] == old
+    await cluster.admin.delete(SECRETS, "team-key", namespace=cluster.namespace)
+    await cluster.key_ready("team")
 
 
 async def test_one_key_has_one_holder(cluster: OperatedCluster) -> None:

@@ -144,6 +144,21 @@ def test_what_changes_during_a_compile_is_in_the_next_one() -> None:
     assert second.changed == {MD}
 
 
+def test_an_object_is_newer_than_a_snapshot_that_lacks_it_or_its_secret() -> None:
+    world = World()
+    mine, other = SecretRef("team", "mine"), SecretRef("team", "other")
+    world.see(MD, observed())
+    assert world.is_newer(MD, ())
+    world.snapshot()
+    world.see(MD, observed(version="6", status={"revision": "r"}))
+    world.keep(other, Secret("team", "other", {"key": "v"}))
+    assert not world.is_newer(MD, (mine,))
+    world.keep(mine, Secret("team", "mine", {"key": "v"}))
+    assert world.is_newer(MD, (mine,))
+    world.snapshot()
+    assert not world.is_newer(MD, (mine,))
+
+
 def test_what_was_told_to_a_compile_that_failed_is_told_again() -> None:
     world = World()
     world.see(MD, observed())
