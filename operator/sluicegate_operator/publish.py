@@ -61,7 +61,8 @@ class Publisher:
         self._monotonic = monotonic
         self._versions: dict[str, str | None] = {}
         self._known = False
-        self._own: int | None = None  # the sequence that we have published last
+        # The sequence that we have published last, before that the one that we have found first.
+        self._own: int | None = None
         self.overtaken = False  # whether what stood before the last publication was not ours
         self._highest = 0  # sequence; etcd may be restored from a backup, gateways are not
         self.standing = Standing.nothing()
@@ -123,6 +124,8 @@ class Publisher:
             self.standing = Standing(
                 before.index, None, before.config, self.standing.names, "the index is gone"
             )
+        if self._own is None:
+            self._own = self.sequence
 
     async def _get(self, name: str) -> Mapping[str, bytes] | None:
         try:
@@ -138,7 +141,7 @@ class Publisher:
 
         Raises ClusterError (a Conflict where somebody else has written), or TooLarge.
         """
-        self.overtaken = self._own is not None and self._own != self.sequence
+        self.overtaken = self._own != self.sequence
         publication = await self._plan(config, highest_seen, fold=False)
         if publication is None:
             self._own = self.sequence

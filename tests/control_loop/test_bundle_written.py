@@ -107,3 +107,19 @@ async def test_what_is_superseded_goes_while_changes_keep_coming() -> None:
             await publisher.tidy(0)
     assert old.isdisjoint(secrets.data[shard])
     assert len(secrets.data[shard]) == 1
+
+
+async def test_who_writes_after_our_first_look_has_overtaken_us() -> None:
+    """Gateways may have acknowledged what is not what we have found."""
+    secrets = _Secrets()
+    other = await _publisher(secrets, lambda: 1000.0)
+    kept, fallen_out = config_of(_by_id([key_entry("a")])), config_of({})
+    await other.publish(kept, 0)
+    publisher = await _publisher(secrets, lambda: 1000.0)
+    await other.publish(fallen_out, 0)
+    publisher.distrust()  # its first write was refused
+    await publisher.read_back()
+    await publisher.publish(kept, 0)
+    assert publisher.overtaken
+    await publisher.publish(fallen_out, 0)
+    assert not publisher.overtaken
