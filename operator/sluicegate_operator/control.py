@@ -118,6 +118,8 @@ class ControlLoop:
         serving = self._fleet.at(time.monotonic()).serving
         if serving:
             self._measures.acknowledged(min(gateway.sequence for gateway in serving))
+        if not self.passing and self._fleet.highest_sequence > self._publisher.sequence:
+            self.wake()  # it has what was lost: that has to be overtaken
         self._statuses.wake()
 
     def replicas_changed(self, replicas: int | None) -> None:

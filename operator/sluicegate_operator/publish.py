@@ -12,6 +12,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from msgspec.structs import replace
+
 from sluicegate.bundle import (
     Publication,
     SecretData,
@@ -63,7 +65,8 @@ class Publisher:
         self._known = False
         # The sequence that we have published last, before that the one that we have found first.
         self._own: int | None = None
-        self.overtaken = False  # whether what stood before the last publication was not ours
+        # Whether what stood, or a gateway had, before the last publication was not ours.
+        self.overtaken = False
         self._highest = 0  # sequence; etcd may be restored from a backup, gateways are not
         self.standing = Standing.nothing()
         # By a monotonic clock: the last publication, the last one of whole shards, the first one
@@ -139,10 +142,16 @@ class Publisher:
     async def publish(self, config: Config, highest_seen: int) -> bool:
         """Make a configuration what stands. Answers whether anything had to be written.
 
+        Also what stands is written again where `highest_seen`, the highest sequence that a gateway
+        has, is above it: what that gateway serves was lost, and it takes nothing older.
         Raises ClusterError (a Conflict where somebody else has written), or TooLarge.
         """
-        self.overtaken = self._own != self.sequence
-        publication = await self._plan(config, highest_seen, fold=False)
+        lost = highest_seen > self.sequence
+        self.overtaken = lost or self._own != self.sequence
+        publication = await self._plan(self.standing, config, highest_seen)
+        if publication is None and lost:
+            unknown = replace(self.standing, bundle=None)
+            publication = await self._plan(unknown, config, highest_seen)
         if publication is None:
             self._own = self.sequence
             return False
@@ -161,7 +170,7 @@ class Publisher:
             return
         writes, standing = tidying(self.standing)
         if bundle.changes and not (writes and now >= self._whole + _CALM):
-            publication = await self._plan(bundle.config, highest_seen, fold=True)
+            publication = await self._plan(self.standing, bundle.config, highest_seen, fold=True)
             if publication is not None:
                 await self._put(publication)
             return
@@ -170,14 +179,16 @@ class Publisher:
         self._known = True
         self.standing = standing
 
-    async def _plan(self, config: Config, highest_seen: int, *, fold: bool) -> Publication | None:
+    async def _plan(
+        self, standing: Standing, config: Config, highest_seen: int, *, fold: bool = False
+    ) -> Publication | None:
         stamp = next_stamp(
-            self.standing,
+            standing,
             new_epoch=secrets.token_hex(8),
             highest_seen=max(highest_seen, self._highest),
             now=self._clock(),
         )
-        return await drive(plan_steps(self.standing, config, stamp, fold=fold))
+        return await drive(plan_steps(standing, config, stamp, fold=fold))
 
     async def _put(self, publication: Publication) -> None:
         self._known = False  # until the last write is answered

@@ -149,6 +149,47 @@ async def test_a_lost_index_and_a_damaged_one_are_published_anew(cluster: Operat
     assert names(cluster) == [{"a", "b"}]
 
 
+async def test_what_a_restored_cluster_has_lost_serves_on_until_it_is_published_anew(
+    cluster: OperatedCluster,
+) -> None:
+    operator = await cluster.start_operator()
+    [gateway] = await cluster.start_gateways(1)
+    await cluster.deployment("a", weight=1)
+    await cluster.ready("a")
+    saved = await index_of(cluster)
+    await cluster.deployment("a", weight=2)
+    await cluster.ready("a")
+    lost = gateway.sequences[-1]
+    assert await operator.end() == 0
+    gateway.holds = True  # it refuses what is older
+    nothing = dict.fromkeys(await index_of(cluster))
+    restored = {"data": {**nothing, **saved}}
+    await cluster.admin.patch(
+        SECRETS, "sluicegate", restored, Metadata, namespace=cluster.namespace
+    )
+    made = await cluster.deployment("a", weight=1)
+    await cluster.start_operator()
+    generation = made["metadata"]["generation"]
+    found = await cluster.until(MD, "a", lambda o: o["status"]["observedGeneration"] == generation)
+    assert reason(found) == "Waiting"
+    gateway.holds = False
+    await cluster.ready("a")
+    assert gateway.sequences[-1] > lost
+    assert b'"weight":2' not in canonical(gateway.config.entries["md/sluicegate/a"])
+    late = LeaseGateway(cluster.admin, cluster.namespace, "late")
+    late.sequences, late.holds = [lost + 50], True
+    await late.start()
+    cluster.stack.push_async_callback(late.go_silent)
+    await cluster.gateways_hold(lambda one: one.sequences[-1] > lost + 50)
+
+
+async def index_of(cluster: OperatedCluster) -> dict[str, bytes]:
+    found = await cluster.admin.get(
+        SECRETS, "sluicegate", ClusterSecret, namespace=cluster.namespace
+    )
+    return dict(found.data)
+
+
 async def test_an_operator_that_is_killed_goes_on_above_every_sequence(
     cluster: OperatedCluster,
 ) -> None:
