@@ -210,10 +210,14 @@ class ControlLoop:
         try:
             await self._leader.confirm()
             await self._publisher.tidy(self._fleet.highest_sequence)
+            self._note_what_stands()
         except (ClusterError, TooLarge) as error:
             self._publisher.distrust()
             log(logging.WARNING, f"superseded contents could not be taken away: {error}")
             self.wake()
+
+    def _note_what_stands(self) -> None:
+        self._fleet.epoch, self._fleet.sequence = self._publisher.epoch, self._publisher.sequence
 
     # --- one pass ---------------------------------------------------------------------------------
 
@@ -258,7 +262,7 @@ class ControlLoop:
             hindrance = "The configuration is too large to be published: see the operator's log."
             raise
         finally:
-            self._fleet.epoch = self._publisher.epoch
+            self._note_what_stands()
             await drive(self._tell(affected, compilation, holding, hindrance))
         if inputs.changed:
             self._credentials.forget(compilation.users_of)

@@ -252,6 +252,19 @@ def test_a_sequence_of_another_epoch_acknowledges_nothing_of_this_one() -> None:
     assert watch.highest_sequence == 900  # what is published next goes above it
 
 
+def test_a_sequence_that_was_lost_acknowledges_nothing_of_what_stands() -> None:
+    watch = FleetWatch()
+    watch.sequence = 4
+    watch.hear(Report("a", "1", sequence=9), 0.0)
+    [gateway] = watch.at(0.0).serving
+    assert (gateway.sequence, gateway.outdated) == (0, True)
+    assert watch.highest_sequence == 9
+    watch.sequence = 10
+    watch.hear(Report("a", "2", sequence=10), 1.0)
+    [gateway] = watch.at(1.0).serving
+    assert (gateway.sequence, gateway.outdated) == (10, False)
+
+
 def test_a_sequence_that_cannot_be_true_uses_up_no_numbers() -> None:
     watch = FleetWatch()
     watch.hear(Report("liar", "t", 2**52 + 1), 100.0)

@@ -40,7 +40,7 @@ class Gateway(Struct, frozen=True, gc=False):
     """One gateway at one moment.
 
     `sequence` is what it has acknowledged of the present epoch; `outdated`: it serves a
-    configuration of an earlier one, from a copy.
+    configuration of an earlier one, from a copy, or one that was lost.
     """
 
     name: str
@@ -81,6 +81,7 @@ class FleetWatch:
         self._deaf = 0.0  # seconds in which nothing could be heard
         self.replicas: int | None = None
         self.epoch: str | None = None  # of what stands; None: not known yet
+        self.sequence: int | None = None  # of what stands; None: not known yet
 
     def listen(self, now: float, *, hears: bool) -> None:
         """Told every few seconds whether Leases are followed at present."""
@@ -109,7 +110,8 @@ class FleetWatch:
 
     def _gateway(self, name: str, heard: _Heard, now: float) -> Gateway:
         report, voice = heard.report, self._voice(heard, now)
-        if report.sequence and report.epoch and report.epoch != self.epoch:
+        other_epoch = bool(report.sequence and report.epoch and report.epoch != self.epoch)
+        if other_epoch or (self.sequence is not None and report.sequence > self.sequence):
             return Gateway(name, 0, report.error, voice, outdated=True)
         return Gateway(name, report.sequence, report.error, voice)
 
