@@ -75,7 +75,8 @@ class ControlLoop:
         self._clock = clock
         self._measures = measures
         self._rhythm = Rhythm()
-        self.passing = False  # a pass is under way: no status is written that could hold it up
+        # The bundle is being written: no status is that could hold it up, or foresee its answer.
+        self.passing = False
         self._woken = asyncio.Event()
         self._compilation: Compilation | None = None
         self._holding: Holding | None = None
@@ -207,6 +208,7 @@ class ControlLoop:
             await self._tidy()
 
     async def _tidy(self) -> None:
+        self.passing = True
         try:
             await self._leader.confirm()
             await self._publisher.tidy(self._fleet.highest_sequence)
@@ -215,6 +217,9 @@ class ControlLoop:
             self._publisher.distrust()
             log(logging.WARNING, f"superseded contents could not be taken away: {error}")
             self.wake()
+        finally:
+            self.passing = False
+            self._statuses.wake()
 
     def _note_what_stands(self) -> None:
         self._fleet.epoch, self._fleet.sequence = self._publisher.epoch, self._publisher.sequence
