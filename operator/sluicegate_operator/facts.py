@@ -67,6 +67,7 @@ def facts_of(
         standing=_standing(compilation, entry),
         columns=_columns(observed, entry, used, known),
         inherited=inherited,
+        entry_id=entry_id(observed.ref),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ GATEWAY_LABEL = "sluicegate.dev/gateway"
 _SEQUENCE = "sluicegate.dev/sequence"
 _EPOCH = "sluicegate.dev/epoch"
 _ERROR = "sluicegate.dev/config-error"
+_REFUSED = "sluicegate.dev/refused"
 _LONGEST_ERROR = 300
 _DIGITS = 16
 _HIGHEST_SEQUENCE = 2**53
@@ -61,6 +62,7 @@ class _Spending(Struct, gc=False):
 
 _spending = msgspec.json.Decoder(_Spending)
 _meta = msgspec.json.Decoder(ObjectMeta)
+_refused = msgspec.json.Decoder(dict[str, list[str]])
 
 
 def decoder(resource: ResourceType) -> Callable[[bytes], Observed | None]:
@@ -134,7 +136,17 @@ def report_of(lease: Lease) -> Report:
         sequence=number if number < _HIGHEST_SEQUENCE else 0,
         error=said.get(_ERROR, "")[:_LONGEST_ERROR],
         epoch=said.get(_EPOCH, ""),
+        refused=_read_refused(said.get(_REFUSED, "{}")),
     )
+
+
+def _read_refused(text: str) -> Mapping[str, str]:
+    """By the entry, out of whom each reason concerns; nothing where that is not what it says."""
+    try:
+        reasons = _refused.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return {id_: reason[:_LONGEST_ERROR] for reason, ids in reasons.items() for id_ in ids}
 
 
 def secret_of(found: ClusterSecret, minted_for: str | None) -> Secret:

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from operated_cluster import condition
+from operated_cluster import condition, reason
 from served_cluster import ServedCluster
 from served_folder import Served
-from sluicegate.cluster import API_KEYS, SECRETS, ClusterSecret
+from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS, SECRETS, ClusterSecret
 
 pytestmark = pytest.mark.usefixtures("crds")
 
@@ -39,6 +39,25 @@ async def test_what_is_ready_is_served_by_every_gateway(site: ServedCluster) -> 
         for gateway in gateways:
             status, body = await ask(gateway, key, "a")
             assert (status, text in body) == (200, True), body
+
+
+async def test_what_a_gateway_has_no_credential_for_is_not_said_to_be_ready(
+    site: ServedCluster,
+) -> None:
+    await site.serve("gw-a", {"OPENAI_API_KEY": "sk-of-this-gateway"})
+    provider = {"openai": {"model": "gpt-5-mini"}}
+    await site.deployment("ambient", provider=provider)
+    await site.ready("ambient")
+    await site.serve("gw-b")
+    found = await site.until(
+        MODEL_DEPLOYMENTS, "ambient", lambda one: reason(one, "Programmed") == "Rejected"
+    )
+    message = condition(found, "Ready")["message"]
+    assert message.startswith("gateway gw-b can't call it: has no credentials: ")
+    assert "OPENAI_API_KEY" in message
+    assert "sk-of-this-gateway" not in str(found)
+    await site.deployment("ambient", provider={"echo": {"text": "hi"}})
+    await site.ready("ambient")
 
 
 async def test_a_revoked_key_is_refused_by_every_gateway_once_that_is_programmed(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import stat
 import sys
@@ -27,7 +28,7 @@ from eventually import eventually
 from fake_cluster import CONFIG, NAMESPACE, FakeCluster, fake_cluster
 from sluicegate.bundle import Stamp, Standing, index_data, plan_steps, read_index, shard_of
 from sluicegate.cluster import Timing
-from sluicegate.config import Config, Entry
+from sluicegate.config import AmbientCredential, Config, Deployment, Entry, OpenAIUpstream
 from sluicegate.pipeline.live import LiveStore
 from sluicegate.source.cluster import ClusterSource, ClusterTiming
 from sluicegate.source.cluster_lease import ClusterPlace, LeaseTiming
@@ -69,6 +70,7 @@ class Rig:
             ClusterPlace(NAMESPACE, CONFIG, "gateway-0", "uid-0"),
             state_dir=self.state,
             publish=self.store.publish_steps,
+            refused=lambda: self.store.current.snapshot.refused,
             timing=FAST,
         )
 
@@ -414,6 +416,35 @@ async def test_the_lease_tells_what_serves_is_renewed_and_given_up_at_the_end(ri
 
         await eventually(renewed)
     assert rig.cluster.leases == {}
+
+
+async def test_the_lease_tells_who_cannot_be_called_here_and_why(rig: Rig) -> None:
+    ambient = (
+        Deployment("ns", name, name, OpenAIUpstream("gpt-5"), AmbientCredential())
+        for name in ("a", "b")
+    )
+    await rig.cluster.publish(config_of(ambient))
+    async with rig.running():
+        told = await rig.cluster.acknowledged(1)
+        ((reason, ids),) = json.loads(told["sluicegate.dev/refused"]).items()
+        assert "OPENAI_API_KEY" in reason
+        assert ids == ["md/ns/a", "md/ns/b"]
+        await rig.cluster.publish(SMALL)
+        assert "sluicegate.dev/refused" not in await rig.cluster.acknowledged(2)
+
+
+async def test_more_reasons_than_a_lease_can_hold(rig: Rig) -> None:
+    upstream = OpenAIUpstream("gpt-5")
+    ambient = (
+        Deployment("ns", f"{number:0200}", "m", upstream, AmbientCredential())
+        for number in range(2000)
+    )
+    await rig.cluster.publish(config_of(ambient))
+    async with rig.running():
+        told = (await rig.cluster.acknowledged(1))["sluicegate.dev/refused"]
+        ((_, ids),) = json.loads(told).items()
+        assert 200 < len(ids) < 2000
+        assert len(told) <= 64 * 1024 + 16
 
 
 async def test_no_lease_before_there_is_something_to_tell(rig: Rig) -> None:

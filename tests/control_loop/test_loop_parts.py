@@ -58,6 +58,19 @@ def test_a_gateway_that_tells_nonsense_has_acknowledged_nothing(told: str, seque
     assert report_of(Lease(meta)).sequence == sequence
 
 
+@pytest.mark.parametrize("told", ["", "[]", "{", '{"why": "md/a/b"}', "[" * 5000, '{"why": [1]}'])
+def test_a_gateway_that_tells_nonsense_refuses_nobody(told: str) -> None:
+    meta = ObjectMeta(name="gw", annotations={"sluicegate.dev/refused": told})
+    assert report_of(Lease(meta)).refused == {}
+
+
+def test_whom_a_gateway_refuses() -> None:
+    told = '{"why": ["md/a/b", "md/a/c"], "%s": ["md/d/e"]}' % ("x" * 1000)
+    meta = ObjectMeta(name="gw", annotations={"sluicegate.dev/refused": told})
+    refused = report_of(Lease(meta)).refused
+    assert refused == {"md/a/b": "why", "md/a/c": "why", "md/d/e": "x" * 300}
+
+
 # --- the rhythm -----------------------------------------------------------------------------------
 
 

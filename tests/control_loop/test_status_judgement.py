@@ -96,6 +96,26 @@ def test_why_a_gateway_refuses_is_said() -> None:
     assert "shard 03 is torn" in condition.message
 
 
+def test_a_gateway_that_cannot_call_what_it_serves_is_named_with_its_reason() -> None:
+    mine = facts(entry_id="md/ns/a")
+    converged = judged(mine, fleet(gateway("a", 5)))[0]
+    refused = {"md/ns/a": "has no credentials: set OPENAI_API_KEY"}
+    for latest, reason in ((5, "Rejected"), (4, "Converged")):  # 4: the version before
+        fleets = fleet(gateway("a", 5), gateway("b", latest, refused=refused))
+        status, found, _ = judged(mine, fleets, converged)
+        assert found == reason
+    status, _, ready = judged(mine, fleet(gateway("a", 5), gateway("b", 5, refused=refused)))
+    assert ready == "False Rejected"
+    told = status.condition("Ready")
+    assert told is not None
+    assert "gateway b can't call it: has no credentials: set OPENAI_API_KEY." in told.message
+    assert status.gateways is not None
+    assert status.gateways.summary == "1/2"
+    assert judged(facts(entry_id="md/ns/b"), fleet(gateway("b", 5, refused=refused)))[1] == (
+        "Converged"
+    )
+
+
 def test_a_warning_makes_nothing_less_ready() -> None:
     warned = (*FINE, ("PriceUnknown", "True", "PriceUnknown", "no price is known for 'm'"))
     status, reason, ready = judged(facts(conditions=warned), fleet(gateway("a", 5)))
@@ -195,6 +215,7 @@ GATEWAYS = st.builds(
     sequence=st.integers(0, 6),
     error=st.sampled_from(["", "", "", "refused"]),
     voice=st.sampled_from(["live", "live", "unconfirmed", "silent"]),
+    refused=st.sampled_from([{}, {}, {}, {"md/ns/a": "has no credentials"}]),
 )
 FLEETS = st.builds(
     Fleet, st.lists(GATEWAYS, max_size=3, unique_by=lambda gateway: gateway.name).map(tuple)
@@ -207,6 +228,7 @@ FACTS = st.builds(
     revision=st.sampled_from(["r1", "r2"]),
     held_since=st.none() | st.integers(1, 6),
     standing=st.sampled_from(STANDINGS),
+    entry_id=st.just("md/ns/a"),
 )
 
 
@@ -222,12 +244,14 @@ def test_the_latch_holds_over_any_history(history: list[tuple[Facts, Fleet]]) ->
         serving = gateways.serving
         behind = [g for g in serving if one.held_since is None or g.sequence < one.held_since]
         silent = any(g.voice == "silent" for g in serving)
+        unable = any(g.refused and g not in behind for g in serving)
         if programmed.status == "True":
             assert serving
             assert not silent
+            assert not unable
             assert latched or not behind
         elif latched and one.held_since is not None:
             rejecting = any(g.error and g.sequence < one.held_since for g in gateways.gateways)
-            assert not serving or silent or rejecting
+            assert not serving or silent or rejecting or unable
         assert plan_status(one, after, gateways, "ns/sluicegate", LATER, latch=True) == after
         status = after

@@ -28,5 +28,9 @@ def cluster_source(
         raise click.ClickException(f"--cluster: {error}") from error
     place = ClusterPlace(namespace or access.namespace, name, pod_name, pod_uid)
     return str(place), lambda store: ClusterSource(
-        access, place, state_dir=state_dir, publish=store.publish_steps
+        access,
+        place,
+        state_dir=state_dir,
+        publish=store.publish_steps,
+        refused=lambda: store.current.snapshot.refused,
     )

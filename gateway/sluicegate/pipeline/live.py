@@ -75,9 +75,10 @@ class LiveStore:
         self.states.keep(config.entries)
         configured.forget()
         forget_heads()
-        for id_, reason in snapshot.refused.items():
-            if previous.snapshot.refused.get(id_) != reason:
-                log(logging.WARNING, "a deployment can't be called", {"reason": reason})
+        known = frozenset(previous.snapshot.problems)
+        for problem in snapshot.problems:
+            if problem not in known:
+                log(logging.WARNING, "a deployment can't be called", {"reason": problem})
 
     def _connect(self, deployment: Deployment, credential: Credential) -> Connector:
         provider = PROVIDERS.get(type(deployment.upstream))

@@ -105,14 +105,17 @@ class Snapshot(Generic[ConnectorT]):
     routes: Mapping[str, Route[ConnectorT]]  # by pool id
     namespaces: Mapping[str, _Names[ConnectorT]]
     shared: _Names[ConnectorT]
-    refused: Mapping[str, str] = field(
-        default_factory=dict[str, str]
-    )  # by id: could not be readied
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])  # id -> why not to be called
 
     @classmethod
     def empty(cls) -> Snapshot[ConnectorT]:
         """What serves before anything is configured."""
         return cls(Config(entries={}, revisions={}), "0" * 12, 0, {}, {}, {}, _names(None, (), ()))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Who can't be called here, and why."""
+        return tuple(f"{id_.removeprefix('md/')}: {why}" for id_, why in self.refused.items())
 
     def resolve(self, namespace: str, model: str) -> tuple[Route[ConnectorT], str] | None:
         """The pool that `model` means to a caller of `namespace`, and its name without `@`.
@@ -193,7 +196,8 @@ class _Build(Generic[ConnectorT]):
             try:
                 connector = self.connect(deployment, credential)
             except Unavailable as reason:
-                self.reasons[deployment.id] = self.refused[deployment.id] = f"{label}: {reason}"
+                self.refused[deployment.id] = str(reason)
+                self.reasons[deployment.id] = f"{label}: {reason}"
             else:
                 self.targets[deployment.id] = self._target(
                     deployment, credential, connector, label, old

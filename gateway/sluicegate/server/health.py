@@ -68,7 +68,7 @@ class Health:
         }
         if detail:
             config |= state.origin
-        problems = (*state.problems, *snapshot.refused.values())
+        problems = (*state.problems, *snapshot.problems)
         if detail and problems:
             config["problems"] = list(problems)
         if self.draining:

@@ -82,7 +82,8 @@ class ClusterSource:
     """Loads a bundle and follows it.
 
     `publish` answers the steps that make a Config of this sequence and revision serve, of which the
-    last one swaps; they are run in slices as all work is.
+    last one swaps; they are run in slices as all work is. `refused` answers which deployments of
+    what serves can't be called here, and why.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class ClusterSource:
         *,
         state_dir: Path,
         publish: Callable[[Config, int, str], Generator[None, None, None]],
+        refused: Callable[[], Mapping[str, str]] = dict,
         timing: ClusterTiming = _TIMING,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -99,6 +101,7 @@ class ClusterSource:
         self._place = place
         self._key = ObjectKey(place.namespace, place.config_name)
         self._publish = publish
+        self._refused = refused
         self._timing = timing
         self._board = ClusterBoard(place, clock)
         self._drive = partial(drive, held=self._board.held)
@@ -225,7 +228,7 @@ class ClusterSource:
             await self._serve(bundle, keep=True)
         self._failures = 0
         self._board.tell("bundle", None)
-        self._lease.note(self._board.serves, "")
+        self._note("")
 
     def _refuse(self, error: Exception) -> None:
         """Tell why what is published does not serve."""
@@ -236,9 +239,13 @@ class ClusterSource:
             case Refused(reason="NoIndex") | ClusterUnreachable():
                 pass  # the operator sees the one by itself, and can't be told the other
             case Refused():
-                self._lease.note(serves, f"{error.reason}: {error}")
+                self._note(f"{error.reason}: {error}")
             case _:
-                self._lease.note(serves, f"Unreadable: {_words(error)}")
+                self._note(f"Unreadable: {_words(error)}")
+
+    def _note(self, error: str) -> None:
+        """Have the operator told; `error`: why what is published does not serve."""
+        self._lease.note(self._board.serves, error, self._refused())
 
     async def _kept(self) -> Bundle | None:
         """The bundle of the copy, if there is one that can be used."""
@@ -274,7 +281,7 @@ class ClusterSource:
         await self._drive(self._publish(bundle.config, index.sequence, index.revision), self._pace)
         self._held = bundle
         self._board.served(bundle.index)
-        self._lease.note(bundle.index, "")
+        self._note("")
         if keep:
             self._copy.note(bundle)
 

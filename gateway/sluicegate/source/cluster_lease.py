@@ -10,14 +10,17 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from sluicegate.bundle import Index
 from sluicegate.cluster import LEASES, ApiStatusError, ClusterClient, ClusterError, Metadata
 
 MANAGER = "sluicegate-gateway"
+_MOST_REFUSED = 64 * 1024  # characters; Kubernetes takes 256 KiB of annotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,18 @@ class GatewayLease:
         self._acquired = _now()
         self._failures = 0
 
-    def note(self, serves: Index | None, error: str) -> None:
-        """What serves now, and why the newest bundle does not; empty where it does."""
+    def note(self, serves: Index | None, error: str, refused: Mapping[str, str]) -> None:
+        """What serves now, and why the newest bundle does not; empty where it does.
+
+        `refused`: the deployments that this gateway can't call, by the id of their entry, and why.
+        """
         annotations: dict[str, str] = {}
         if serves is not None:
             annotations["sluicegate.dev/sequence"] = str(serves.sequence)
             annotations["sluicegate.dev/revision"] = serves.revision
             annotations["sluicegate.dev/epoch"] = serves.epoch
+        if refused:
+            annotations["sluicegate.dev/refused"] = _by_reason(refused)
         if error:
             annotations["sluicegate.dev/config-error"] = error
         if annotations != self._annotations:
@@ -148,6 +156,18 @@ class GatewayLease:
                 "renewTime": _now(),
             },
         }
+
+
+def _by_reason(refused: Mapping[str, str]) -> str:
+    """JSON: whom each reason concerns. What finds no room is left out."""
+    reasons: dict[str, list[str]] = {}
+    size = 0
+    for id_, reason in sorted(refused.items()):
+        size += len(id_) + 3 + (0 if reason in reasons else len(reason) + 7)
+        if size > _MOST_REFUSED:
+            break
+        reasons.setdefault(reason, []).append(id_)
+    return msgspec.json.encode(reasons).decode()
 
 
 def _now() -> str:

@@ -307,7 +307,10 @@ class Agenda:
 def _shape(fleet: Fleet) -> object:
     """What changes of everybody's status if it changes."""
     return fleet.replicas, tuple(
-        (gateway.name, gateway.voice, gateway.error, gateway.sequence > 0, gateway.outdated)
+        (
+            *(gateway.name, gateway.voice, gateway.error, gateway.refused),
+            *(gateway.sequence > 0, gateway.outdated),
+        )
         for gateway in fleet.gateways
     )
 

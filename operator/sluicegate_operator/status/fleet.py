@@ -7,6 +7,7 @@ that the API server was away or the operator itself was frozen, is nobody's sile
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -26,7 +27,8 @@ class Report(Struct, frozen=True, gc=False):
     """What a Lease says. `stamp` changes with every renewal.
 
     `sequence` is 0 where the gateway serves no configuration yet, and counts within its epoch;
-    `error` says why it refuses the newest one.
+    `error` says why it refuses the newest one. `refused`: of what it serves, the entries that it
+    can't call, and why.
     """
 
     name: str
@@ -34,13 +36,14 @@ class Report(Struct, frozen=True, gc=False):
     sequence: int = 0
     error: str = ""
     epoch: str = ""
+    refused: Mapping[str, str] = {}
 
 
 class Gateway(Struct, frozen=True, gc=False):
     """One gateway at one moment.
 
     `sequence` is what it has acknowledged of the present epoch; `outdated`: it serves a
-    configuration of an earlier one, from a copy, or one that was lost.
+    configuration of an earlier one, from a copy, or one that was lost. `refused`: see Report.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Gateway(Struct, frozen=True, gc=False):
     error: str = ""
     voice: Voice = "live"
     outdated: bool = False
+    refused: Mapping[str, str] = {}
 
 
 class Fleet(Struct, frozen=True, gc=False):
@@ -113,7 +117,7 @@ class FleetWatch:
         other_epoch = bool(report.sequence and report.epoch and report.epoch != self.epoch)
         if other_epoch or (self.sequence is not None and report.sequence > self.sequence):
             return Gateway(name, 0, report.error, voice, outdated=True)
-        return Gateway(name, report.sequence, report.error, voice)
+        return Gateway(name, report.sequence, report.error, voice, refused=report.refused)
 
     def next_due(self, now: float) -> float | None:
         """When the next gateway falls silent if nothing is heard, None if none can."""

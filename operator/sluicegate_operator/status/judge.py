@@ -43,6 +43,7 @@ class Facts(Struct, frozen=True, gc=False):
     `conditions`: those of compile. `revision` is None where the object has no entry. `held_since`:
     the sequence whose configuration was the first with this revision; None: it is not published,
     and `hindrance` says why not. `inherited`: this operator found it published when it began.
+    `entry_id` is what gateways call its entry.
     """
 
     generation: int
@@ -53,6 +54,7 @@ class Facts(Struct, frozen=True, gc=False):
     columns: Columns = Columns()
     hindrance: str = ""
     inherited: bool = False
+    entry_id: str = ""
 
 
 def plan_status(
@@ -133,6 +135,11 @@ def _programmed(  # noqa: PLR0911 -- a list of reasons
         )
     if since is None:
         return _not_programmed("Waiting", facts.hindrance or "It is about to be published.")
+    unable = [gateway for gateway in serving if _refuses(gateway, facts, since)]
+    if unable:
+        return _not_programmed(
+            "Rejected", f"{_listed(unable)} can't call it: {unable[0].refused[facts.entry_id]}."
+        )
     if serving and latch and _latched(facts, before):
         return Said("Programmed", "True", "Converged", "Every gateway serves this version.")
     behind = [gateway for gateway in serving if gateway.sequence < since]
@@ -144,6 +151,11 @@ def _programmed(  # noqa: PLR0911 -- a list of reasons
     if unheard:
         return _not_programmed("Waiting", f"{_listed(unheard)} has not been heard from yet.")
     return Said("Programmed", "True", "Converged", "Every gateway serves this version.")
+
+
+def _refuses(gateway: Gateway, facts: Facts, since: int) -> bool:
+    """Whether a gateway has this version, and can't call it."""
+    return gateway.sequence >= since and facts.entry_id in gateway.refused
 
 
 def _not_programmed(reason: str, message: str) -> Said:
@@ -171,7 +183,10 @@ def _counted(facts: Facts, fleet: Fleet) -> Gateways:
     updated = 0
     if facts.revision is not None and since is not None:
         updated = sum(
-            gateway.sequence >= since and gateway.voice != "silent" for gateway in serving
+            gateway.sequence >= since
+            and gateway.voice != "silent"
+            and facts.entry_id not in gateway.refused
+            for gateway in serving
         )
     return Gateways(desired, updated, f"{updated}/{desired}")
 
