@@ -12,14 +12,14 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from msgspec.structs import replace
-
 from sluicegate.bundle import (
     Publication,
     SecretData,
+    Stamp,
     Standing,
     next_stamp,
     plan_steps,
+    restamped,
     secret_name,
     secret_names,
     standing_steps,
@@ -142,16 +142,16 @@ class Publisher:
     async def publish(self, config: Config, highest_seen: int) -> bool:
         """Make a configuration what stands. Answers whether anything had to be written.
 
-        Also what stands is written again where `highest_seen`, the highest sequence that a gateway
-        has, is above it: what that gateway serves was lost, and it takes nothing older.
+        Also where it stands already it gets a later sequence, if `highest_seen`, the highest that a
+        gateway has, is above it: what that gateway serves was lost, and it takes nothing older.
         Raises ClusterError (a Conflict where somebody else has written), or TooLarge.
         """
         lost = highest_seen > self.sequence
         self.overtaken = lost or self._own != self.sequence
-        publication = await self._plan(self.standing, config, highest_seen)
+        stamp = self._stamp(highest_seen)
+        publication = await drive(plan_steps(self.standing, config, stamp))
         if publication is None and lost:
-            unknown = replace(self.standing, bundle=None)
-            publication = await self._plan(unknown, config, highest_seen)
+            publication = restamped(self.standing, stamp)
         if publication is None:
             self._own = self.sequence
             return False
@@ -161,16 +161,17 @@ class Publisher:
     async def tidy(self, highest_seen: int) -> None:
         """Move changes from the index into the shards, or what they supersede out of them.
 
-        What is superseded may be a credential: it goes also while changes keep coming. Raises as
-        `publish` does.
+        What is superseded may be a credential: it goes also while changes keep coming. A lost
+        future is not overtaken here: `publish` has to see it, and say so. Raises as that does.
         """
         now = self._tidied = self._monotonic()
         bundle = self.standing.bundle
-        if not self._known or bundle is None:
+        if not self._known or bundle is None or highest_seen > self.sequence:
             return
         writes, standing = tidying(self.standing)
         if bundle.changes and not (writes and now >= self._whole + _CALM):
-            publication = await self._plan(self.standing, bundle.config, highest_seen, fold=True)
+            stamp = self._stamp(highest_seen)
+            publication = await drive(plan_steps(self.standing, bundle.config, stamp, fold=True))
             if publication is not None:
                 await self._put(publication)
             return
@@ -179,16 +180,13 @@ class Publisher:
         self._known = True
         self.standing = standing
 
-    async def _plan(
-        self, standing: Standing, config: Config, highest_seen: int, *, fold: bool = False
-    ) -> Publication | None:
-        stamp = next_stamp(
-            standing,
+    def _stamp(self, highest_seen: int) -> Stamp:
+        return next_stamp(
+            self.standing,
             new_epoch=secrets.token_hex(8),
             highest_seen=max(highest_seen, self._highest),
             now=self._clock(),
         )
-        return await drive(plan_steps(standing, config, stamp, fold=fold))
 
     async def _put(self, publication: Publication) -> None:
         self._known = False  # until the last write is answered

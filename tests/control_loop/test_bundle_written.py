@@ -123,3 +123,25 @@ async def test_who_writes_after_our_first_look_has_overtaken_us() -> None:
     assert publisher.overtaken
     await publisher.publish(fallen_out, 0)
     assert not publisher.overtaken
+
+
+async def test_a_lost_future_is_not_overtaken_by_tidying() -> None:
+    """What its gateways have acknowledged would count, as if it were of what stands."""
+    now = 1000.0
+    secrets = _Secrets()
+    publisher = await _publisher(secrets, lambda: now)
+    await publisher.publish(LARGE, 0)
+    changed = config_of({**LARGE.entries, **_by_id([key_entry("k00007", revoked=True)])})
+    await publisher.publish(changed, 0)
+    stood, future = publisher.sequence, publisher.sequence + 9
+    now += 3600.0
+    assert publisher.tidy_at is not None
+    await publisher.tidy(future)
+    assert publisher.sequence == stood
+    assert await publisher.publish(changed, future)  # looked at after each write: always whole
+    assert publisher.overtaken
+    assert publisher.sequence > future
+    publisher.distrust()
+    await publisher.read_back()
+    assert not publisher.standing.problem
+    assert not await publisher.publish(changed, future)

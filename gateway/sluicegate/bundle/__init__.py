@@ -25,7 +25,14 @@ from sluicegate.bundle.layout import (
     secret_names,
     shard_of,
 )
-from sluicegate.bundle.planning import Publication, SecretData, TooLarge, plan_steps, tidying
+from sluicegate.bundle.planning import (
+    Publication,
+    SecretData,
+    TooLarge,
+    plan_steps,
+    restamped,
+    tidying,
+)
 from sluicegate.bundle.reading import Bundle, assemble_steps, missing
 from sluicegate.bundle.standing import Stamp, Standing, next_stamp, standing_steps
 
@@ -53,6 +60,7 @@ __all__ = [
     "next_stamp",
     "plan_steps",
     "read_index",
+    "restamped",
     "secret_name",
     "secret_names",
     "shard_of",

@@ -166,6 +166,25 @@ def _whole_steps(
     )
 
 
+def restamped(standing: Standing, stamp: Stamp) -> Publication | None:
+    """The write of the index that makes what stands a later publication; None: it is not whole."""
+    before = standing.bundle
+    if before is None:
+        return None
+    index = replace(
+        before.index,
+        epoch=stamp.epoch,
+        sequence=stamp.sequence,
+        published_at=stamp.published_at,
+    )
+    bundle = replace(before, index=index)
+    return Publication(
+        shards=(),
+        index=SecretData(None, index_data(index, bundle.beside())),
+        standing=Standing(index, bundle, standing.config, standing.names, ""),
+    )
+
+
 def tidying(standing: Standing) -> tuple[tuple[SecretData, ...], Standing]:
     """The writes that leave only what the current index names, and what stands after them.
 
