@@ -242,9 +242,9 @@ class Credentials:
             made = await self._client.replace(
                 SECRETS, ref.name, manifest, ClusterSecret, namespace=ref.namespace
             )
-        except Conflict:  # changed meanwhile: looked at again when the reflector tells of it
+        except Conflict:  # changed meanwhile, be it in nothing that matters: tried again later
             self.distrust((ref,))
-            return None
+            raise
         self._keep(made)
         return Minted(wanted, key_id, rotated=True)
 

@@ -13,6 +13,7 @@ from sluicegate.cluster import (
     MODEL_DEPLOYMENTS,
     ClusterClient,
     ClusterSecret,
+    Conflict,
     ResourceType,
 )
 from sluicegate.compile import Rotation, Settings, WantedKey, compile_all
@@ -184,3 +185,47 @@ async def test_a_lost_key_does_not_wait_for_a_rotation_that_is_to_come() -> None
     assert not nothing_new.changed
     await minting.run(compilation, nothing_new)
     assert credentials.asked == ["a", "a"]
+
+
+class _Contested:
+    """Holds one Secret, which somebody else has just labelled when it is written first."""
+
+    def __init__(self, secret: ClusterSecret) -> None:
+        self.secret = secret
+        self.writes = 0
+
+    async def get(
+        self, kind: ResourceType, name: str, as_type: type, *, namespace: str
+    ) -> ClusterSecret:
+        del kind, name, as_type, namespace
+        return self.secret
+
+    async def replace(
+        self, kind: ResourceType, name: str, manifest: object, as_type: type, *, namespace: str
+    ) -> ClusterSecret:
+        del kind, as_type, namespace
+        self.writes += 1
+        if self.writes == 1:
+            raise Conflict(409, "Conflict", name)
+        self.secret = stored(manifest)
+        return self.secret
+
+
+async def test_a_rotation_that_meets_another_write_is_tried_again() -> None:
+    """The other write may leave the key as it is, and then nothing else leads to another try."""
+    world = World()
+    rotation = {"requestedAt": "2027-01-15T07:00:00Z"}
+    key = observed(API_KEYS, {"client": {"generate": {"secretName": "s"}, "rotation": rotation}})
+    world.see(key.ref, key)
+    client = _Contested(stored(first_key(wanted(), "u", NOW)[0]))
+    credentials = Credentials(
+        cast("ClusterClient", client), world, lambda _: client.secret.metadata, frozenset()
+    )
+    await credentials.fetch((SECRET,))
+    announcer = Announcer(cast("ClusterClient", None), "a")
+    minting = Minting(world, credentials, announcer, lambda: NOW)
+    inputs = world.snapshot()
+    minting.note(inputs)
+    await minting.run(compile_all(inputs, None, Settings.cluster("team"), NOW), inputs)
+    assert minting.owes(key.ref)
+    assert minting.due is not None
