@@ -19,7 +19,6 @@ from sluicegate.bundle import (
     Standing,
     next_stamp,
     plan_steps,
-    restamped,
     secret_name,
     secret_names,
     standing_steps,
@@ -149,9 +148,7 @@ class Publisher:
         lost = highest_seen > self.sequence
         self.overtaken = lost or self._own != self.sequence
         stamp = self._stamp(highest_seen)
-        publication = await drive(plan_steps(self.standing, config, stamp))
-        if publication is None and lost:
-            publication = restamped(self.standing, stamp)
+        publication = await drive(plan_steps(self.standing, config, stamp, anew=lost))
         if publication is None:
             self._own = self.sequence
             return False

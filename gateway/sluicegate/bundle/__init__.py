@@ -30,7 +30,6 @@ from sluicegate.bundle.planning import (
     SecretData,
     TooLarge,
     plan_steps,
-    restamped,
     tidying,
 )
 from sluicegate.bundle.reading import Bundle, assemble_steps, missing
@@ -60,7 +59,6 @@ __all__ = [
     "next_stamp",
     "plan_steps",
     "read_index",
-    "restamped",
     "secret_name",
     "secret_names",
     "shard_of",

@@ -73,9 +73,9 @@ class Publication(Struct, frozen=True, eq=False, gc=False):
 
 
 def plan_steps(
-    standing: Standing, config: Config, stamp: Stamp, *, fold: bool = False
+    standing: Standing, config: Config, stamp: Stamp, *, fold: bool = False, anew: bool = False
 ) -> Generator[None, None, Publication | None]:
-    """The writes that make `config` current; None where it is.
+    """The writes that make `config` current; None where it is, unless it is to be so `anew`.
 
     A few changes go into the index alone; when there are more, or to `fold` them, the shards are
     written with them. Entries that are the same objects as in `standing` cost nothing but their
@@ -87,7 +87,7 @@ def plan_steps(
     known = before.config.entries
     others = yield from changed_steps(before.config, config)
     changed = {id_ for id_ in others if known.get(id_) != config.entries.get(id_)}
-    if not changed and not (fold and before.changes):
+    if not (changed or anew or (fold and before.changes)):
         return None
     if not (fold or before.index.inline):
         found = yield from _index_steps(standing, before, config, stamp, changed)
@@ -163,25 +163,6 @@ def _whole_steps(
         shards=writes,
         index=SecretData(None, index_data(index, bundle.beside())),
         standing=Standing(index, bundle, config, tuple(names), ""),
-    )
-
-
-def restamped(standing: Standing, stamp: Stamp) -> Publication | None:
-    """The write of the index that makes what stands a later publication; None: it is not whole."""
-    before = standing.bundle
-    if before is None:
-        return None
-    index = replace(
-        before.index,
-        epoch=stamp.epoch,
-        sequence=stamp.sequence,
-        published_at=stamp.published_at,
-    )
-    bundle = replace(before, index=index)
-    return Publication(
-        shards=(),
-        index=SecretData(None, index_data(index, bundle.beside())),
-        standing=Standing(index, bundle, standing.config, standing.names, ""),
     )
 
 
