@@ -48,8 +48,8 @@ class Ledger:
     def __init__(self, settings: LedgerSettings) -> None:
         self._settings = settings
         root = settings.state_dir / "spool"
-        self._spool = spool = Spool(root, settings.spool_bytes)
-        self._writer = Writer(root, spool, store_of(settings.store_url, settings.state_dir))
+        self._spool = Spool(root, settings.spool_bytes)
+        self._writer = Writer(root, self._spool, store_of(settings.store_url, settings.state_dir))
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Make the spool and start the thread. Blocking; what is wrong is in `state`.

@@ -35,7 +35,8 @@ _READ = 256 * 1024  # bytes; some hundreds of rows
 class Segment:
     """A file of the spool. `read` bytes are in the database, `written` in the file.
 
-    `torn`: it holds a part of a line, because the disk was full.
+    `torn`: it holds a part of a line, because the disk was full; so each line begins with a line
+    feed from then on.
     """
 
     path: Path
@@ -68,7 +69,6 @@ class Spool:
     _sealed: deque[Segment] = field(default_factory=deque[Segment])
     _open: dict[str, bytes] = field(default_factory=dict[str, bytes])  # calls under way
     _memory: deque[bytes] = field(default_factory=deque[bytes])  # rows that no file would take
-    _torn: bool = False  # the file ends in a part of a line
 
     def begin(self, record: CallRecord) -> None:
         """Before a call is sent. Never raises for a disk that is full or gone."""
@@ -105,7 +105,7 @@ class Spool:
             segment = self._next_segment(segment)
         if segment is None:
             return False
-        if self._torn:
+        if segment.torn:
             text = b"\n" + text
         try:
             done = os.write(segment.fd, text)
@@ -113,8 +113,7 @@ class Spool:
             self.problem = f"the spool can't be written: {error.strerror}"
             return False
         segment.written += done
-        self._torn = done < len(text)
-        if self._torn:
+        if done < len(text):
             segment.torn = True
             self.problem = "the spool can't be written: the disk is full"
             return False
@@ -141,7 +140,6 @@ class Spool:
             spare.torn = True
             self._spare = spare  # the old one goes on: what is under way must be in one of them
             return old
-        self._torn = False
         self._sealed.append(old)
         self._current = spare
         return spare
