@@ -14,7 +14,6 @@ import pytest
 
 from cluster_identities import CRDS, apply_manifests, install, make_namespace
 from control_plane import ROOT, ControlPlane
-from dying_operator import dying_command
 from eventually import eventually
 from lease_gateway import LeaseGateway
 from operated_cluster import Object, OperatedCluster, reason
@@ -29,6 +28,7 @@ from sluicegate.cluster import (
     load_access,
 )
 from sluicegate.config import canonical
+from troubled_operator import dying_command
 
 MD, AK = MODEL_DEPLOYMENTS, API_KEYS
 

@@ -10,7 +10,6 @@ import pytest
 
 from eventually import eventually
 from operated_cluster import Object, OperatedCluster, condition, is_ready, reason
-from slow_operator import slow_command
 from sluicegate.cluster import (
     EVENTS,
     LEASES,
@@ -19,6 +18,7 @@ from sluicegate.cluster import (
     Selection,
 )
 from sluicegate.config import Deployment, canonical
+from troubled_operator import slow_command
 
 MD = MODEL_DEPLOYMENTS
 

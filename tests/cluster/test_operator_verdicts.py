@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
 
 from cluster_identities import make_namespace
+from lease_gateway import LeaseGateway
 from operated_cluster import Object, OperatedCluster, condition, is_ready, reason
 from sluicegate.cluster import API_KEYS, MODEL_DEPLOYMENTS
 
@@ -20,8 +23,17 @@ def served(found: Object) -> bool:
     return reason(found, "Programmed") == "Converged"
 
 
-def resolved(found: Object) -> bool:
-    return condition(found, "ResolvedRefs")["status"] == "True"
+@contextlib.asynccontextmanager
+async def mended(
+    cluster: OperatedCluster, name: str, kind: str, gateway: LeaseGateway
+) -> AsyncGenerator[None]:
+    """What is done within mends the condition; Ready follows when the gateway has taken it."""
+    gateway.holds = True
+    yield
+    found = await cluster.until(MD, name, lambda o: condition(o, kind)["status"] == "True")
+    assert not is_ready(found), found["status"]
+    gateway.holds = False
+    await cluster.ready(name)
 
 
 async def test_a_credential_that_comes_is_served_before_its_users_are_ready(
@@ -34,12 +46,8 @@ async def test_a_credential_that_comes_is_served_before_its_users_are_ready(
     await cluster.deployment("a", provider=OPENAI, credentials={"apiKeyRef": {"name": "provider"}})
     await cluster.until(MD, "a", lambda o: reason(o) == "SecretNotFound")
     await cluster.until(MD, "a", served)
-    gateway.holds = True
-    await cluster.secret("late", token="sk-1234567890123456")
-    found = await cluster.until(MD, "a", resolved)
-    assert not is_ready(found), found["status"]
-    gateway.holds = False
-    await cluster.ready("a")
+    async with mended(cluster, "a", "ResolvedRefs", gateway):
+        await cluster.secret("late", token="sk-1234567890123456")
 
 
 async def test_a_fallback_that_comes_is_served_before_its_users_are_ready(
@@ -50,12 +58,8 @@ async def test_a_fallback_that_comes_is_served_before_its_users_are_ready(
     await cluster.deployment("a", pool={"fallbacks": [{"model": "late"}]})
     await cluster.until(MD, "a", lambda o: reason(o) == "FallbackNotFound")
     await cluster.until(MD, "a", served)
-    gateway.holds = True
-    await cluster.deployment("late")
-    found = await cluster.until(MD, "a", resolved)
-    assert not is_ready(found), found["status"]
-    gateway.holds = False
-    await cluster.ready("a")
+    async with mended(cluster, "a", "ResolvedRefs", gateway):
+        await cluster.deployment("late")
 
 
 async def test_a_name_that_is_free_again_is_served_before_its_next_holder_is_ready(
@@ -71,9 +75,5 @@ async def test_a_name_that_is_free_again_is_served_before_its_next_holder_is_rea
     await cluster.ready("a")
     await other.deployment("z", model="m", allowedNamespaces={"from": "All"})
     await other.until(MD, "z", lambda o: reason(o) == "ModelNameTaken" and served(o))
-    gateway.holds = True
-    await cluster.admin.delete(MD, "a", namespace=cluster.namespace)
-    found = await other.until(MD, "z", lambda o: condition(o, "Accepted")["status"] == "True")
-    assert not is_ready(found), found["status"]
-    gateway.holds = False
-    await other.ready("z")
+    async with mended(other, "z", "Accepted", gateway):
+        await cluster.admin.delete(MD, "a", namespace=cluster.namespace)

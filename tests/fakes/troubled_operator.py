@@ -1,7 +1,8 @@
-"""An operator process that is killed (SIGKILL) at the n-th write of a Secret of the bundle."""
+"""An operator process with trouble at its writes of the bundle's Secrets: slow, or killed there."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -17,17 +18,23 @@ T = TypeVar("T")
 
 
 def dying_command(number: int, *, after: bool) -> str:
-    """What the interpreter is to run."""
-    return f"import dying_operator; dying_operator.main({number}, after={after})"
+    """What the interpreter is to run to be killed (SIGKILL) at the n-th write, or after it."""
+    return f"import troubled_operator; troubled_operator.main({number}, {after}, 0)"
 
 
-class _DyingClient(ClusterClient):
+def slow_command(seconds: float) -> str:
+    """What the interpreter is to run to take its time before each write."""
+    return f"import troubled_operator; troubled_operator.main(0, False, {seconds})"
+
+
+class _TroubledClient(ClusterClient):
     """Counts the writes; its process does not outlive the last."""
 
-    def __init__(self, access: Access, number: int, *, after: bool) -> None:
+    def __init__(self, access: Access, number: int, after: bool, seconds: float) -> None:
         super().__init__(access)
         self._left = number
         self._after = after
+        self._seconds = seconds
 
     async def replace(
         self,
@@ -44,6 +51,8 @@ class _DyingClient(ClusterClient):
         last = counts and self._left == 0
         if last and not self._after:
             os.kill(os.getpid(), signal.SIGKILL)
+        if counts and self._seconds:
+            await asyncio.sleep(self._seconds)
         answer = await super().replace(
             resource, name, manifest, as_type, namespace=namespace, subresource=subresource
         )
@@ -52,8 +61,7 @@ class _DyingClient(ClusterClient):
         return answer
 
 
-def main(number: int, *, after: bool) -> None:
-    connect = partial(_DyingClient, number=number, after=after)
-    command = click.Group(commands={"run": cli.run})
+def main(number: int, after: bool, seconds: float) -> None:
+    connect = partial(_TroubledClient, number=number, after=after, seconds=seconds)
     cli.run_operator = partial(process.run, connect=connect)
-    sys.exit(command())
+    sys.exit(click.Group(commands={"run": cli.run})())
